@@ -1,0 +1,36 @@
+# Each target sets up .venv by itself, once. PYTHON names another interpreter, VENV another place for it.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run test check style types clean
+.DEFAULT_GOAL := check
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "execserver needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+run: $(READY)  ## the daemon, driven by our client, runs a real command and prints its ordered events
+	$(BIN)/execserver run --verbose -- sh -c 'echo to stdout; echo to stderr >&2; seq 3; exit 3' || test $$? -eq 3
+
+test: $(READY)
+	$(BIN)/pytest
+
+style: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+check: style types test
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,62 @@
+"""Bytes in, lines out, with a hard limit on the length of a line. No I/O: both sides feed it what they read.
+
+A line ends with LF; a CR before it belongs to the ending. A line longer than the limit is discarded while it
+arrives, so that it is never held whole, and is reported once, as `OVERSIZED` in its place.
+"""
+
+from typing import Final
+
+
+class Oversized:
+    """The type of `OVERSIZED`, which stands for a line that was too long."""
+
+    def __repr__(self) -> str:
+        return "OVERSIZED"
+
+
+OVERSIZED: Final = Oversized()
+
+
+class LineSplitter:
+    """Splits a stream of bytes into lines; see the module's rules."""
+
+    def __init__(self, limit: int) -> None:
+        """``limit`` is the longest line in bytes, its ending not counted."""
+        self._limit = limit
+        self._parts: list[bytes] = []  # the unfinished line; joined once, so a long line costs linear time
+        self._held = 0
+        self._discarding = False
+
+    def feed(self, data: bytes) -> list[bytes | Oversized]:
+        """Take what arrived; return the lines that it ended, without their endings, blank ones too."""
+        *ended, rest = data.split(b"\n")
+        lines = [self._end(piece) for piece in ended]
+        if rest:
+            self._hold(rest)
+        return lines
+
+    def finish(self) -> list[bytes | Oversized]:
+        """End of the stream: return the last line if it had no LF."""
+        return [self._end(b"")] if self._held or self._discarding else []
+
+    def _hold(self, piece: bytes) -> None:
+        if self._discarding:
+            return
+        if self._held + len(piece) > self._limit + 1:  # one more: it may be the CR of the ending
+            self._discarding = True
+            self._parts.clear()
+            self._held = 0
+        else:
+            self._parts.append(piece)
+            self._held += len(piece)
+
+    def _end(self, piece: bytes) -> bytes | Oversized:
+        if self._held:
+            self._hold(piece)
+            piece = b"".join(self._parts)
+        discarded, self._discarding = self._discarding, False
+        self._parts.clear()
+        self._held = 0
+        if piece.endswith(b"\r"):
+            piece = piece[:-1]
+        return OVERSIZED if discarded or len(piece) > self._limit else piece
