@@ -8,7 +8,7 @@ and is resumed where it stood by `finish`, in a task. It is what ``asyncio.eager
 
 import types
 from collections.abc import Coroutine, Generator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -43,17 +43,16 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> T | Waiting:
     try:
         trap = coroutine.send(None)
     except StopIteration as end:
-        result: T = end.value
-        return result
+        return cast("T", end.value)
     finally:
         _stepping = False
-    if trap is not WAITING:
+    if not isinstance(trap, Waiting):
         coroutine.close()
         raise RuntimeError(f"{coroutine!r} reached a checkpoint without step_aside()")
-    return WAITING
+    return trap
 
 
 @types.coroutine
 def finish(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Await the rest of a coroutine that `begin` found waiting."""
-    return (yield from coroutine)
+    return cast("T", (yield from coroutine))

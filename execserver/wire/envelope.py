@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from execserver.wire.errors import INVALID_REQUEST, PARSE_ERROR, Kind
+from execserver.wire.errors import INVALID_REQUEST, PARSE_ERROR, Fault
 
 Id = int | str
 
@@ -31,11 +31,9 @@ class Incoming(Struct, frozen=True, gc=False):
 class Malformed(Exception):
     """A line that is no request and no notification. ``id`` is what the answer's id must be."""
 
-    def __init__(self, code: int, message: str, kind: Kind, request_id: Id | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.kind = kind
+    def __init__(self, fault: Fault, request_id: Id | None = None) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
         self.id = request_id
 
 
@@ -94,30 +92,31 @@ def decode_request(line: bytes) -> Incoming:
     except msgspec.ValidationError as error:
         raise _judge(line, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(PARSE_ERROR, f"not JSON: {error}", "parseError") from None
+        raise Malformed(Fault(PARSE_ERROR, f"not JSON: {error}", "parseError")) from None
     except RecursionError:
-        raise Malformed(PARSE_ERROR, "not JSON: nested too deeply", "parseError") from None
+        raise Malformed(Fault(PARSE_ERROR, "not JSON: nested too deeply", "parseError")) from None
     if type(incoming.id) is float:
-        raise Malformed(
-            INVALID_REQUEST, "invalid request: Expected `int | str`, got `float` - at `$.id`", "invalidRequest"
-        )
+        raise _invalid("Expected `int | str`, got `float` - at `$.id`")
     if incoming.jsonrpc != "2.0":
-        problem = f'invalid request: Expected "2.0", got {incoming.jsonrpc!r} - at `$.jsonrpc`'
-        raise Malformed(INVALID_REQUEST, problem, "invalidRequest", _salvage_id(line))
+        raise _invalid(f'Expected "2.0", got {incoming.jsonrpc!r} - at `$.jsonrpc`', _salvage_id(line))
     return incoming
 
 
 def _judge(line: bytes, problem: str) -> Malformed | StrayResponse:
     """Say what valid JSON that is no request is."""
     if line.lstrip()[:1] == b"[":
-        return Malformed(INVALID_REQUEST, "invalid request: batches are not supported", "invalidRequest")
+        return _invalid("batches are not supported")
     try:
         members = _decode_members(line)
     except msgspec.ValidationError:
-        return Malformed(INVALID_REQUEST, f"invalid request: {problem}", "invalidRequest")
+        return _invalid(problem)
     if "method" not in members and ("result" in members or "error" in members):
         return StrayResponse("a response to no request")
-    return Malformed(INVALID_REQUEST, f"invalid request: {problem}", "invalidRequest", _salvage_id(line))
+    return _invalid(problem, _salvage_id(line))
+
+
+def _invalid(problem: str, request_id: Id | None = None) -> Malformed:
+    return Malformed(Fault(INVALID_REQUEST, f"invalid request: {problem}", "invalidRequest"), request_id)
 
 
 def _salvage_id(line: bytes) -> Id | None:

@@ -4,7 +4,6 @@ Codes are those of JSON-RPC 2.0 and of the reference server; ``kind`` is the sta
 client tells causes apart without reading the message.
 """
 
-import errno as errno_names
 from typing import Literal
 
 PARSE_ERROR = -32700
@@ -87,9 +86,13 @@ class Fault(Exception):
 
 def invalid_params(path: str, problem: str, kind: Kind = "invalidParams") -> Fault:
     """Make the -32602 for the member at ``path`` (``$.processId``)."""
-    return Fault(INVALID_PARAMS, f"{problem} - at `{path}`", kind)
+    return Fault(INVALID_PARAMS, f"invalid params: {problem} - at `{path}`", kind)
 
 
-def describe_errno(number: int) -> str:
-    """``ENOENT`` for 2; the number itself where it has no name."""
-    return errno_names.errorcode.get(number, str(number))
+def describe_problem(problem: str) -> str:
+    """Complete msgspec's message with the path where it leaves it out: at the root, and for a missing member."""
+    head, found, path = problem.partition(" - at `")
+    path = path.rstrip("`") if found else "$"
+    if "required field `" in head:
+        path += "." + head.partition("required field `")[2].rstrip("`")
+    return f"invalid params: {head} - at `{path}`"
