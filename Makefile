@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test check style types clean
+.PHONY: run test interop check style types clean
 .DEFAULT_GOAL := check
 
 $(READY): pyproject.toml
@@ -20,6 +20,9 @@ run: $(READY)  ## the daemon, driven by our client, runs a real command and prin
 
 test: $(READY)
 	$(BIN)/pytest
+
+interop: $(READY)  ## with programs that are not ours: the real Codex CLI, by npm into .cache; a real sshd
+	$(BIN)/pytest tests/interop -m interop
 
 style: $(READY)
 	$(BIN)/ruff format --check
