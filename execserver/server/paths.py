@@ -1,7 +1,8 @@
 """Paths as they cross the wire: ``file:`` URIs or absolute native paths in, ``file:`` URIs out. No I/O.
 
 A path is handed to the kernel as it was written: ``..`` is not resolved here, because across a symbolic link the
-text's answer and the kernel's differ.
+text's answer and the kernel's differ. Only slashes at its end are taken off, as the reference server does: for the
+kernel ``link/`` is what the link leads to, and so removing ``link/`` would remove more than ``link``.
 """
 
 import os
@@ -26,12 +27,17 @@ def parse_path(text: str, member: str) -> str:
         raise _refuse(member, text, "a path that can be encoded") from None
     if b"\0" in encoded:
         raise _refuse(member, text, "a path without NUL")
-    return path
+    return path.rstrip("/") or "/"
 
 
 def to_uri(path: str) -> str:
     """Make the ``file:`` URI of an absolute native path; bytes outside RFC 3986 are percent-encoded."""
-    return "file://" + quote_from_bytes(os.fsencode(path), _UNQUOTED)
+    return "file://" + quote_path(path)
+
+
+def quote_path(path: str) -> str:
+    """Percent-encode a path, or a part of one, for a URI."""
+    return quote_from_bytes(os.fsencode(path), _UNQUOTED)
 
 
 def _path_of_uri(text: str, member: str) -> str:

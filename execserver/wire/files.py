@@ -22,7 +22,7 @@ class PathParams(Confinable, frozen=True):
 
 
 class ReadFileParams(Confinable, frozen=True):
-    """``max_bytes`` refuses a larger file; absent: no limit but the memory's."""
+    """``max_bytes`` refuses a larger file; the limit that always holds is 512 MiB."""
 
     path: str
     max_bytes: Count | None = None
@@ -42,10 +42,10 @@ class WriteFileParams(Confinable, frozen=True):
 
 
 class CreateDirectoryParams(Confinable, frozen=True):
-    """``recursive`` creates what is missing above, and takes an existing directory for success."""
+    """``recursive`` (the default) creates what is missing above, and takes an existing directory for success."""
 
     path: str
-    recursive: bool = False
+    recursive: bool | None = None
 
 
 class Metadata(Message, frozen=True):
@@ -80,7 +80,11 @@ class ReadDirectoryResult(Message, frozen=True):
 
 
 class WalkOptions(Message, frozen=True):
-    """The limits of a walk. ``max_depth`` 1 is the directory's own entries."""
+    """The limits of a walk. ``max_depth`` 0 is the root's own entries.
+
+    ``max_entries`` counts every name that is looked at, ``max_directories`` every directory that is read, the root
+    among them; both at least 1. A hidden directory that is pruned is an entry, but is not read.
+    """
 
     max_depth: Count
     max_entries: Count
@@ -97,14 +101,14 @@ class WalkParams(Confinable, frozen=True):
 
 
 class WalkEntry(Message, frozen=True):
-    """One directory or file below the root."""
+    """One directory or regular file below the root. Of links only those to directories, and those if followed."""
 
     path: str
     kind: Literal["directory", "file"]
 
 
 class WalkError(Message, frozen=True):
-    """A directory that could not be read; the walk went on."""
+    """What could not be read; the walk went on."""
 
     path: str
     message: str
@@ -119,11 +123,11 @@ class WalkResult(Message, frozen=True):
 
 
 class RemoveParams(Confinable, frozen=True):
-    """``force`` takes a missing path for success."""
+    """``force`` takes a missing path for success. Null is false, as absence is."""
 
     path: str
-    recursive: bool = False
-    force: bool = False
+    recursive: bool | None = None
+    force: bool | None = None
 
 
 class CopyParams(Confinable, frozen=True):
@@ -135,7 +139,10 @@ class CopyParams(Confinable, frozen=True):
 
 
 class OpenParams(Confinable, frozen=True):
-    """``replace`` opens a new file beside ``path`` that takes its place when the handle is closed."""
+    """``replace`` opens a new, empty file that takes the place of ``path`` when the handle is closed.
+
+    ``handle_id`` is at most 32 bytes long, and not that of another open handle.
+    """
 
     path: str
     handle_id: str
@@ -153,18 +160,18 @@ class ReadBlockParams(Message, frozen=True):
 
     handle_id: str
     offset: Count
-    len: int
+    len: Count
 
 
 class ReadBlockResult(Message, frozen=True):
-    """``eof`` when the block reaches the end of the file."""
+    """``eof`` when the file ended within the block, so that it is shorter than was asked for."""
 
     chunk: bytes
     eof: bool
 
 
 class WriteBlockParams(Message, frozen=True):
-    """``chunk`` is at most 1 MiB."""
+    """``chunk`` is 1 byte to 1 MiB."""
 
     handle_id: str
     offset: Count

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from execserver.server.paths import parse_path, to_uri
 from execserver.wire.errors import INVALID_PARAMS, Fault
 
-names = st.binary(min_size=1).filter(lambda name: b"\0" not in name)
+names = st.binary(min_size=1).filter(lambda name: b"\0" not in name and not name.endswith(b"/"))
 
 
 @given(names)
@@ -34,6 +34,9 @@ def test_an_absolute_native_path_is_taken_as_it_stands(name: bytes) -> None:
         ("FILE://LocalHost/a", "/a"),
         ("file:/a", "/a"),
         ("file:///", "/"),
+        ("file:///a//", "/a"),
+        ("/a/", "/a"),
+        ("//", "/"),
         ("file:///a%20b%3Fc%23d", "/a b?c#d"),
         ("file:///a b", "/a b"),
         ("file:///%C3%A9", "/é"),
