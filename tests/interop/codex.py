@@ -77,6 +77,7 @@ class Codex:
     binary: Path
     place: Path
     server: Sequence[str] = SERVER
+    environments: str = ""  # an environments.toml to use as it is, instead of one that names the server
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __post_init__(self) -> None:
@@ -89,13 +90,14 @@ class Codex:
         self,
         script: Sequence[responses.Turn],
         *,
-        sandbox: str | None = None,
+        flags: Sequence[str] = (UNCONFINED,),
         model: str = "gpt-5.5",
+        settings: str = "",
         config: str = "",
         env: Mapping[str, str] | None = None,
     ) -> Run:
         """Play the script to its end."""
-        with self.started(script, sandbox=sandbox, model=model, config=config, env=env) as codex:
+        with self.started(script, flags=flags, model=model, settings=settings, config=config, env=env) as codex:
             stdout, stderr = codex.process.communicate(timeout=RUN_SECONDS)
         assert codex.model.failure is None, codex.model.failure
         events = [json.loads(line) for line in stdout.splitlines()]
@@ -106,21 +108,17 @@ class Codex:
         self,
         script: Sequence[responses.Turn],
         *,
-        sandbox: str | None = None,
+        flags: Sequence[str] = (UNCONFINED,),
         model: str = "gpt-5.5",
+        settings: str = "",
         config: str = "",
         env: Mapping[str, str] | None = None,
     ) -> Iterator[Started]:
         """Start Codex on the script. Leaving the block ends it, and checks that nothing is left of it."""
         with responses.serve(script) as (scripted, port):
-            self.configure(port, model, config)
+            self.configure(port, model, settings, config)
             command: list[str | Path] = [self.binary, "exec", "--json", "--ephemeral", "--skip-git-repo-check"]
-            command += [
-                "-C",
-                self.workspace,
-                *(("-s", sandbox) if sandbox else (UNCONFINED,)),
-                "Do as the script says.",
-            ]
+            command += ["-C", self.workspace, *flags, "Do as the script says."]
             with subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -149,15 +147,19 @@ class Codex:
             leftovers.MARK: self.mark,
         }
 
-    def configure(self, port: int, model: str, config: str) -> None:
-        """Write environments.toml, which names the server, and config.toml, which names the model."""
+    def configure(self, port: int, model: str, settings: str, config: str) -> None:
+        """Write environments.toml, which names the server, and config.toml, which names the model.
+
+        ``settings`` go to the top of the latter, ``config`` with its own tables to the end.
+        """
         program, *args = self.server
         (self.home / "environments.toml").write_text(
-            'default = "mine"\ninclude_local = false\n\n'
+            self.environments
+            or 'default = "mine"\ninclude_local = false\n\n'
             f'[[environments]]\nid = "mine"\nprogram = {json.dumps(program)}\nargs = {json.dumps(args)}\n'
         )
         (self.home / "config.toml").write_text(
-            f'model = "{model}"\nmodel_provider = "scripted"\n\n'
+            f'{settings}\nmodel = "{model}"\nmodel_provider = "scripted"\n\n'
             '[model_providers.scripted]\nname = "scripted"\nwire_api = "responses"\nsupports_websockets = false\n'
             f'base_url = "http://127.0.0.1:{port}/v1"\nrequest_max_retries = 0\nstream_max_retries = 0\n\n{config}'
         )

@@ -15,7 +15,7 @@ PATCH = "*** Begin Patch\n*** Add File: patched.txt\n+no\n*** End Patch\n"
 
 @pytest.mark.parametrize("mode", ["read-only", "workspace-write"])
 def test_a_confined_command_is_refused_and_not_run(codex: Codex, mode: str) -> None:
-    done = codex.run([[run("touch ran; echo ran")], [run("touch ran", tty=True)]], sandbox=mode)
+    done = codex.run([[run("touch ran; echo ran")], [run("touch ran", tty=True)]], flags=["-s", mode])
     for output in done.outputs:
         assert exit_code(output) is None
         assert "exec_command failed" in output
@@ -25,7 +25,7 @@ def test_a_confined_command_is_refused_and_not_run(codex: Codex, mode: str) -> N
 
 @pytest.mark.parametrize("mode", ["read-only", "workspace-write"])
 def test_a_confined_patch_is_refused_and_not_applied(codex: Codex, mode: str) -> None:
-    [output] = codex.run([[apply_patch(PATCH)]], sandbox=mode).outputs
+    [output] = codex.run([[apply_patch(PATCH)]], flags=["-s", mode]).outputs
     assert "Success" not in output
     assert "sandbox" in output
     assert not list(codex.workspace.iterdir())
@@ -33,7 +33,7 @@ def test_a_confined_patch_is_refused_and_not_applied(codex: Codex, mode: str) ->
 
 def test_without_confinement_the_same_runs(codex: Codex) -> None:
     first, second = codex.run(
-        [[run("touch ran; echo ran")], [apply_patch(PATCH)]], sandbox="danger-full-access"
+        [[run("touch ran; echo ran")], [apply_patch(PATCH)]], flags=["-s", "danger-full-access"]
     ).outputs
     assert said(first) == "ran\n"
     assert "Success" in second
