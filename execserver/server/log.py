@@ -10,12 +10,10 @@ never a chunk that is not yet on the wire (wire, section 4).
 from array import array
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING
+
+from trio.lowlevel import ParkingLot
 
 from execserver.wire.process import Chunk, ReadResult, Stream
-
-if TYPE_CHECKING:
-    import trio
 
 RETAIN_BYTES = 1024 * 1024
 RETAIN_CHUNKS = 16_384  # many tiny writes must not cost more memory than a few large ones
@@ -32,10 +30,10 @@ class EventLog:
         "_chunks",
         "_first",
         "_max_bytes",
+        "_readers",
         "_seqs",
         "_streams",
         "_unsent",
-        "_waiters",
         "closed_seq",
         "dropped_bytes",
         "exit_code",
@@ -55,7 +53,7 @@ class EventLog:
         self._chunks: list[bytes | None] = []
         self._first = 0
         self._unsent: deque[tuple[int, int]] = deque()  # seq, wire position: what may not be evicted yet
-        self._waiters: list[trio.Event] = []
+        self._readers = ParkingLot()  # of the long polls
         self.next_seq = 1
         self.retained_bytes = 0
         self.dropped_bytes = 0
@@ -153,20 +151,13 @@ class EventLog:
             dropped_bytes=self.dropped_bytes,
         )
 
-    def watch(self, event: "trio.Event") -> None:
-        """Set ``event`` at the next append."""
-        self._waiters.append(event)
-
-    def unwatch(self, event: "trio.Event") -> None:
-        """Forget ``event`` if it still waits."""
-        if event in self._waiters:
-            self._waiters.remove(event)
+    async def wait_for_append(self) -> None:
+        """Return after the next append."""
+        await self._readers.park()
 
     def _number(self) -> int:
         seq = self.next_seq
         self.next_seq = seq + 1
-        if self._waiters:
-            waiters, self._waiters = self._waiters, []
-            for event in waiters:
-                event.set()
+        if self._readers:
+            self._readers.unpark_all()
         return seq

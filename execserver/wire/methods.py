@@ -66,15 +66,3 @@ NOTIFICATIONS: dict[str, Push] = {
     "process/closed": Push(process.Closed, "Every stream has ended; nothing follows."),
     "http/request/bodyDelta": Push(http.BodyDelta, "A piece of a streamed HTTP body."),
 }
-
-# What `capabilities.extensions` lists: params that change what an existing method does.
-EXTENSIONS: tuple[str, ...] = (
-    "closeStdin",
-    "drainMs",
-    "graceMs",
-    "idleTimeoutMs",
-    "mergeStderr",
-    "signalNames",
-    "size",
-    "timeoutMs",
-)

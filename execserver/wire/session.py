@@ -43,7 +43,7 @@ class ServerInfo(Message, frozen=True):
 
 
 class Capabilities(Message, frozen=True):
-    """What this server has: every method it serves, and every extension (see ``wire.methods.EXTENSIONS``)."""
+    """What this server has: every method it serves, and every extension (see ``wire.names.EXTENSIONS``)."""
 
     methods: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()

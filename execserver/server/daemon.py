@@ -1,0 +1,53 @@
+"""The daemon: a process of its own that serves one session on stdin and stdout, and answers for what it started."""
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from execserver.server.descendants import kill_descendants
+from execserver.server.family import Family
+from execserver.server.guardian import Guardian
+from execserver.server.kernel import descriptor_limit, prepare_process
+from execserver.server.serve import Host, Limits, serve
+from execserver.server.stderr import log_to_stderr
+from execserver.server.stdio import take_wire
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS: Final = 0.5
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def run_daemon(limits: Limits, *, log_level: str = "warning") -> None:
+    """Serve on stdin and stdout until the session ends."""
+    prepare_process()
+    descriptor_limit.raise_ours()
+    log_to_stderr(log_level)
+    with take_wire() as wire:
+        guardian = Guardian()
+        family = Family(guardian)
+
+        async def background(end: Callable[[str], None]) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(family.reap_orphans)
+                with trio.open_signal_receiver(*_ENDING) as signals:
+                    async for number in signals:
+                        end(signal.Signals(number).name)
+
+        async def sweep() -> None:
+            await _sweep(guardian)
+            guardian.close()
+
+        trio.run(serve, wire, Host(family.spawn, background, sweep), limits)
+
+
+async def _sweep(guardian: Guardian) -> None:
+    """Kill the descendants that left their groups, until there is none: a killed one may just have had a child."""
+    with trio.move_on_after(SWEEP_SECONDS):
+        while found := kill_descendants(os.getpid(), spare={guardian.pid}):
+            logger.warning("killed what had left its group: %s", found)
+            await trio.sleep(0.01)

@@ -1,0 +1,108 @@
+"""How a process is brought to its end: SIGTERM, grace, SIGKILL, and then a bounded drain.
+
+One path for all who ask: a client, a timeout, the end of the session. Nothing here waits for the child in a handler:
+each step is a timer, a task that exists only while the step is to come, and that ends early when its cause is gone.
+"""
+
+import signal
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from execserver.server.child import Child
+from execserver.wire.process import ExitReason
+
+GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, where the request does not say
+DRAIN_SECONDS: Final = 2.0  # for what a stopped group left in its pipes; whoever escaped it gets no more
+
+
+class Ending:
+    """The end of one process."""
+
+    def __init__(self, child: Child, nursery: trio.Nursery, cut: Callable[[], None]) -> None:
+        """``nursery`` outlives the process: a group may have to be killed after its leader is long gone.
+
+        ``cut`` gives up the streams that are still open.
+        """
+        self._child = child
+        self._nursery = nursery
+        self._cut = cut
+        self._kill: trio.CancelScope | None = None
+        self._drain: trio.CancelScope | None = None
+        self.stop_reason: ExitReason | None = None  # why the process was stopped while its leader still ran
+        self.child_ended = trio.Event()
+        self.group_gone = trio.Event()
+        self.streams_ended = trio.Event()
+
+    def stop(self, reason: ExitReason, grace: float) -> None:
+        """Stop the group: SIGTERM now, SIGKILL after ``grace`` seconds, at once if 0. Never yields.
+
+        Stopping again can only bring the kill forward. A group whose leader has gone is stopped just the same.
+        """
+        if not self.child_ended.is_set() and self.stop_reason is None:
+            self.stop_reason = reason
+        if not self._child.has_group():
+            self.group_gone.set()
+        elif grace <= 0:
+            self._kill_group()
+        elif self._kill is None:
+            self._child.signal_group(signal.SIGTERM)
+            self._child.signal_group(signal.SIGCONT)  # a stopped child could not act on it
+            self._kill = self._start_timer(grace, self.group_gone, self._kill_group)
+        else:
+            self._kill.deadline = min(self._kill.deadline, trio.current_time() + grace)
+        if self.child_ended.is_set():
+            self.bound_drain_of_the_stopped()
+
+    def has_group(self) -> bool:
+        """Whether there is anybody left to stop."""
+        return self._child.has_group()
+
+    def stop_after(self, seconds: float, reason: ExitReason) -> None:
+        """Stop the group at that time, unless the child has ended by then."""
+        self._start_timer(seconds, self.child_ended, lambda: self.stop(reason, GRACE_SECONDS))
+
+    def at_hangup(self, seconds: float, act: Callable[[], None]) -> None:
+        """Call ``act`` at that time, unless the streams have ended by then."""
+        self._start_timer(seconds, self.streams_ended, act)
+
+    def note_child_ended(self) -> None:
+        """The child is reaped; its group may live on."""
+        self.child_ended.set()
+        if not self._child.has_group():
+            self.group_gone.set()
+
+    def bound_drain(self, seconds: float) -> None:
+        """Give up at that time what is still open of the streams; a bound can only come nearer."""
+        deadline = trio.current_time() + seconds
+        if self.streams_ended.is_set():
+            return
+        if self._drain is None:
+            self._drain = self._start_timer(seconds, self.streams_ended, self._cut)
+        else:
+            self._drain.deadline = min(self._drain.deadline, deadline)
+
+    def bound_drain_of_the_stopped(self) -> None:
+        """Give the pipes of a stopped group `DRAIN_SECONDS` from the exit, or from the kill that is still to come."""
+        to_come = 0.0
+        if self._kill is not None and not self.group_gone.is_set():
+            to_come = max(0.0, self._kill.deadline - trio.current_time())
+        self.bound_drain(to_come + DRAIN_SECONDS)
+
+    def _kill_group(self) -> None:
+        self._child.signal_group(signal.SIGKILL)
+        if self._kill is not None:
+            self._kill.cancel()
+
+    def _start_timer(self, seconds: float, unless: trio.Event, act: Callable[[], None]) -> trio.CancelScope:
+        scope = trio.CancelScope(deadline=trio.current_time() + seconds)
+        self._nursery.start_soon(_run_timer, scope, unless, act)
+        return scope
+
+
+async def _run_timer(scope: trio.CancelScope, unless: trio.Event, act: Callable[[], None]) -> None:
+    with scope:
+        await unless.wait()
+    if not unless.is_set():
+        act()

@@ -1,0 +1,63 @@
+"""The children of the daemon: which have an owner, whose group lives on without its leader, which zombies are nobody's.
+
+A child subreaper inherits every descendant that lost its parent, and so its zombie. The status of a child that has an
+owner task is the owner's. So a look (waitid with WNOWAIT) comes before every taking, and stops at the first zombie
+that is owned: what is behind it is seen when its owner has reaped it, since another look follows every reaping.
+"""
+
+import os
+import signal
+
+import trio
+
+from execserver.server.child import PosixChild
+from execserver.server.guardian import Guardian
+from execserver.server.spawn import Command, spawn
+
+
+class Family:
+    """Every child, from its spawn until the last member of its group has gone."""
+
+    def __init__(self, guardian: Guardian) -> None:
+        """``guardian`` learns of every group that begins and ends."""
+        self._guardian = guardian
+        self._unreaped: set[int] = set()
+        self._leaderless: dict[int, PosixChild] = {}
+
+    def spawn(self, command: Command) -> PosixChild:
+        """Spawn a child that reports here when its owner has reaped it."""
+        child = spawn(command, self._guardian, self._note_reaped)
+        self._unreaped.add(child.pid)
+        return child
+
+    async def reap_orphans(self) -> None:
+        """Reap whatever has no owner, whenever a child has ended. Never returns. Only for the main thread."""
+        with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+            self._look()
+            async for _ in signals:
+                self._look()
+
+    def _note_reaped(self, child: PosixChild) -> None:
+        self._unreaped.discard(child.pid)
+        self._leaderless[child.pid] = child
+        self._look()
+        self._dismiss_groups()
+
+    def _look(self) -> None:
+        """Reap the zombies in front of the first owned one. Never yields."""
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return  # no child at all
+            if found is None or found.si_pid in self._unreaped:
+                return
+            os.waitpid(found.si_pid, os.WNOHANG)
+            self._dismiss_groups()
+
+    def _dismiss_groups(self) -> None:
+        """Tell the guardian of the groups whose last member has gone: their numbers may be given away now."""
+        for pid, child in list(self._leaderless.items()):
+            if not child.has_group():
+                del self._leaderless[pid]
+                self._guardian.end(pid)

@@ -1,0 +1,75 @@
+"""What the daemon asks of the kernel once, at its start, for itself and for every child it will have.
+
+A server inside another program (`execserver.local`) asks for none of this: the process is not its own.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def prepare_process() -> None:
+    """Begin as a process that children can be started from."""
+    _reset_signals()
+    _hide_inherited_descriptors()
+    if sys.platform == "linux":
+        _become_subreaper()
+
+
+def _reset_signals() -> None:
+    """Default and unblocked, as whoever launched us with nohup or in the background did not leave them."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:  # Python's own, for EPIPE
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _hide_inherited_descriptors() -> None:
+    """Set CLOEXEC on what was open beyond stderr: then no child needs to close anything."""
+    for name in os.listdir("/dev/fd"):
+        fd = int(name)
+        if fd > 2:
+            try:
+                os.set_inheritable(fd, False)
+            except OSError:
+                continue  # the descriptor of the listing itself
+
+
+def _become_subreaper() -> None:
+    """Inherit what leaves its group and loses its parent, so that it can be found and ended."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+class DescriptorLimit:
+    """The soft limit of open descriptors: ours is the hard one, the children's is the one we were given."""
+
+    def __init__(self) -> None:
+        self._given = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._ours = self._given
+
+    def raise_ours(self) -> None:
+        """Allow what 1,000 children need: three descriptors each."""
+        _, hard = self._given
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            return  # macOS has a lower one that it does not tell
+        self._ours = (hard, hard)
+
+    def __enter__(self) -> None:
+        """Show the given limit to the child that is spawned inside."""
+        if self._ours != self._given:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._given)
+
+    def __exit__(self, *_: object) -> None:
+        if self._ours != self._given:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._ours)
+
+
+descriptor_limit = DescriptorLimit()

@@ -1,0 +1,241 @@
+"""One process, from its spawn to its close, and the one task that owns it: `Process.supervise`.
+
+The rules (wire, section 3). Everything that the child itself wrote is numbered before its exit: what its streams
+hold at that moment (FIONREAD) is *owed*, and when that much has been read `exited` takes its number. It never waits
+for end of file, since a descendant may hold a pipe for ever. `closed` comes when every stream is at end of file, or
+when the drain is over. Handlers only read this state, stop it, or write stdin.
+"""
+
+import signal
+import time
+from typing import Final
+
+import trio
+
+from execserver.server import push
+from execserver.server.child import CHUNK_BYTES, Child, Ended, Source
+from execserver.server.ending import GRACE_SECONDS, Ending
+from execserver.server.log import EventLog
+from execserver.server.outbox import Outbox
+from execserver.server.stdin import Delivery, Stdin
+from execserver.wire.process import (
+    Closed,
+    CloseReason,
+    Exited,
+    ProcessInfo,
+    ProcessState,
+    StartParams,
+    Usage,
+)
+
+LARGE_BYTES: Final = 8 * 1024  # a stream whose last chunk was this large waits for its turn before the next
+# EIO follows a session leader's end at once, unless the leader had given its terminal up (TIOCNOTTY) to a descendant.
+HANGUP_SECONDS: Final = 0.5
+_UNTIL_END_OF_FILE: Final = 1 << 62
+
+
+class Process:
+    """A running or retained process."""
+
+    def __init__(
+        self,
+        params: StartParams,
+        child: Child,
+        outbox: Outbox,
+        nursery: trio.Nursery,
+        *,
+        cwd: str,
+        retain_bytes: int,
+    ) -> None:
+        """Nothing happens until `supervise` runs. ``nursery`` outlives the process."""
+        self.process_id = params.process_id
+        self.child = child
+        self.log = EventLog(retain_bytes)
+        self.stdin = Stdin(child, is_open=params.pipe_stdin or child.tty)
+        self.ending = Ending(child, nursery, self._cut)
+        self._argv = params.argv
+        self._cwd = cwd
+        self._metadata = params.metadata
+        self._idle_seconds = None if params.idle_timeout_ms is None else params.idle_timeout_ms / 1000
+        self._drain_seconds = None if params.drain_ms is None else params.drain_ms / 1000
+        self._outbox = outbox
+        self._nursery = nursery
+        self._pusher = push.Pusher(params.process_id)
+        self._started_at_ms = time.time_ns() // 1_000_000
+        self._started = self._last_output = trio.current_time()
+        self._ended: Ended | None = None
+        self._duration = 0.0
+        self._open = list(child.sources)
+        self._owed: dict[Source, int] = {}  # bytes of the child's own that are still to be read
+        self._cut_at: dict[Source, int] | None = None  # once the drain is over: bytes that are still taken
+        if params.timeout_ms is not None:
+            self.ending.stop_after(params.timeout_ms / 1000, "timeout")
+        if self._idle_seconds is not None:
+            nursery.start_soon(self._watch_idleness, self._idle_seconds)
+
+    async def supervise(self) -> None:
+        """Own the child: pump its streams, wait for its exit, number its end. Whatever happens, it is ended then."""
+        try:
+            async with trio.open_nursery() as pumps:
+                for source in self.child.sources:
+                    pumps.start_soon(self._pump, source)
+                await self.child.wait_ended()
+                self._reap()
+            self._announce_closed()
+        except BaseException:
+            self.child.signal_group(signal.SIGKILL)
+            raise
+        finally:
+            self.ending.streams_ended.set()
+            self.stdin.end()
+            self.child.close()
+
+    def write(self, data: bytes, write_id: str | None, closing: bool) -> Delivery:
+        """Begin a write to stdin, see `Stdin.write`. Never yields."""
+        had_backlog = self.stdin.has_backlog
+        delivery = self.stdin.write(data, write_id, closing)
+        if self.stdin.has_backlog and not had_backlog:
+            self._nursery.start_soon(self.stdin.feed)
+        return delivery
+
+    @property
+    def running(self) -> bool:
+        """Whether the child, the leader of its group, still runs."""
+        return self._ended is None
+
+    def info(self) -> ProcessInfo:
+        """Describe the process for ``process/list``."""
+        log = self.log
+        state: ProcessState = "running" if self._ended is None else "exited" if log.closed_seq is None else "closed"
+        return ProcessInfo(
+            process_id=self.process_id,
+            pid=self.child.pid,
+            argv=self._argv,
+            cwd=self._cwd,
+            tty=self.child.tty,
+            state=state,
+            started_at_ms=self._started_at_ms,
+            exit_code=self._ended and self._ended.exit_code,
+            signal=self._ended and self._ended.signal,
+            next_seq=log.next_seq,
+            retained_bytes=log.retained_bytes,
+            metadata=self._metadata,
+        )
+
+    async def _pump(self, source: Source) -> None:
+        """Read one stream to its end. Reads only what the outbox has room for: the pipe itself is the brake."""
+        large = False
+        while True:
+            if large:
+                await self._outbox.turn()
+            else:
+                await self._outbox.room()
+            data: bytes | None = None
+            try:
+                data = source.read()
+                if data:
+                    self._take(source, data)
+            except BlockingIOError:
+                pass
+            finally:
+                if large:
+                    self._outbox.pass_turn()
+            if data == b"" or (self._cut_at is not None and self._cut_at[source] <= 0):
+                break
+            large = data is not None and len(data) >= LARGE_BYTES
+            if data is None or len(data) < CHUNK_BYTES:
+                try:
+                    await source.wait_readable()
+                except trio.ClosedResourceError:  # cut at the end of the drain
+                    break
+        source.close()
+        self._open.remove(source)
+        self._settle(source)
+
+    def _take(self, source: Source, data: bytes) -> None:
+        """Number a chunk, push it, keep it. A checkpoint here would let another event take its place."""
+        if self._cut_at is not None:
+            data = data[: self._cut_at[source]]
+            self._cut_at[source] -= len(data)
+        seq = self.log.append_output(source.stream, data)
+        position = self._outbox.post(self._pusher.output(seq, source.stream, data))
+        self.log.sent(seq, position, self._outbox.written)
+        if self._idle_seconds is not None:
+            self._last_output = trio.current_time()
+        if source in self._owed:
+            self._owed[source] -= len(data)
+            if self._owed[source] <= 0:
+                self._settle(source)
+
+    def _settle(self, source: Source) -> None:
+        """Note that a stream owes nothing any more; the last one to do so lets the exit be numbered."""
+        if self._owed.pop(source, None) is not None and not self._owed:
+            self._announce_exited()
+
+    def _reap(self) -> None:
+        """Learn how the child ended, and what of its own is still to be read before that may be told."""
+        self._ended = self.child.reap()
+        self._duration = trio.current_time() - self._started
+        self.ending.note_child_ended()
+        self.stdin.end()
+        if self.child.tty:
+            self._owed = dict.fromkeys(self._open, _UNTIL_END_OF_FILE)
+            self.ending.at_hangup(HANGUP_SECONDS, self._stop_waiting_for_hangup)
+        else:
+            self._owed = {source: held for source in self._open if (held := source.held())}
+        if not self._owed:
+            self._announce_exited()
+
+    def _stop_waiting_for_hangup(self) -> None:
+        for source in list(self._owed):
+            self._owed[source] = source.held()
+            if not self._owed[source]:
+                self._settle(source)
+
+    def _cut(self) -> None:
+        """End the drain: what the streams hold now is still taken, and no more."""
+        self._cut_at = {source: source.held() for source in self._open}
+        for source, held in self._cut_at.items():
+            if not held:
+                source.close()
+
+    async def _watch_idleness(self, seconds: float) -> None:
+        while True:
+            with trio.move_on_at(self._last_output + seconds):
+                await self.ending.child_ended.wait()
+                return
+            if any(source.held() for source in self._open):
+                self._last_output = trio.current_time()  # it is the client that does not read
+            elif trio.current_time() >= self._last_output + seconds:
+                self.ending.stop("idleTimeout", GRACE_SECONDS)
+                return
+
+    def _announce_exited(self) -> None:
+        ended = self._ended
+        assert ended is not None
+        event = Exited(
+            process_id=self.process_id,
+            seq=self.log.append_exited(ended.exit_code),
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+            core_dumped=ended.core_dumped,
+            reason=self.ending.stop_reason or ("exit" if ended.signal is None else "signal"),
+            duration_ms=round(self._duration * 1000),
+            usage=Usage(user_ms=round(ended.user_seconds * 1000), system_ms=round(ended.system_seconds * 1000)),
+        )
+        self._outbox.post(push.exited(event))
+        if self._drain_seconds is not None:
+            self.ending.bound_drain(self._drain_seconds)
+        if self.ending.stop_reason is not None:
+            self.ending.bound_drain_of_the_stopped()
+
+    def _announce_closed(self) -> None:
+        reason: CloseReason = "endOfFile" if self._cut_at is None else "drainTimeout"
+        event = Closed(
+            process_id=self.process_id,
+            seq=self.log.append_closed(),
+            stdout_bytes=self.log.stdout_bytes,
+            stderr_bytes=self.log.stderr_bytes,
+            reason=reason,
+        )
+        self._outbox.post(push.closed(event))

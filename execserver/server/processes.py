@@ -1,0 +1,200 @@
+"""The processes of a session, and the handlers of ``process/*``.
+
+No handler here waits, but for a long poll and for a write that the child does not take at once; those step aside.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from execserver.server.child import Child
+from execserver.server.confinement import refuse_confinement
+from execserver.server.eager import step_aside
+from execserver.server.ending import GRACE_SECONDS, Ending
+from execserver.server.environment import child_environment
+from execserver.server.log import PAGE_BYTES, RETAIN_BYTES
+from execserver.server.method import Method
+from execserver.server.outbox import Outbox
+from execserver.server.paths import parse_path
+from execserver.server.process import Process
+from execserver.server.retention import RETAIN_SECONDS, Retention
+from execserver.server.spawn import Command
+from execserver.wire import process as wire
+from execserver.wire.base import Empty
+from execserver.wire.errors import INVALID_REQUEST, Fault, invalid_params
+
+MAX_ID_LENGTH: Final = 4096  # it is in every notification, which has a limit of its own
+DEFAULT_SIZE: Final = (24, 80)
+
+Spawn = Callable[[Command], Child]
+
+
+class Processes:
+    """Every process of the session by its id, running and retained, oldest first."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        nursery: trio.Nursery,
+        spawn: Spawn,
+        *,
+        retain_bytes: int = RETAIN_BYTES,
+        retain_seconds: float = RETAIN_SECONDS,
+    ) -> None:
+        """``nursery`` owns the processes: it ends when they have."""
+        self._outbox = outbox
+        self._nursery = nursery
+        self._spawn = spawn
+        self._retain_bytes = retain_bytes
+        self._processes: dict[str, Process] = {}
+        self._leaderless: list[Ending] = []  # of forgotten processes, whose group lives on
+        self.retention = Retention(retain_seconds, self._forget)
+        self.methods = {
+            "process/start": Method(wire.StartParams, self.start),
+            "process/read": Method(wire.ReadParams, self.read),
+            "process/write": Method(wire.WriteParams, self.write),
+            "process/signal": Method(wire.SignalParams, self.signal),
+            "process/terminate": Method(wire.TerminateParams, self.terminate),
+            "process/resize": Method(wire.ResizeParams, self.resize),
+            "process/list": Method(Empty, self.list),
+            "process/release": Method(wire.ReleaseParams, self.release),
+        }
+
+    async def start(self, params: wire.StartParams) -> wire.StartResult:
+        """``process/start``: spawn, register, follow. A failed start leaves nothing behind."""
+        refuse_confinement(
+            sandbox=params.sandbox,
+            enforce_managed_network=params.enforce_managed_network,
+            managed_network=params.managed_network,
+            network_proxy=params.network_proxy,
+        )
+        if len(params.process_id) > MAX_ID_LENGTH:
+            raise invalid_params(
+                "$.processId", f"Expected at most {MAX_ID_LENGTH} characters, got {len(params.process_id)}"
+            )
+        if params.process_id in self._processes:
+            raise Fault(INVALID_REQUEST, f"process {params.process_id} already exists", "processExists")
+        if not params.argv:
+            raise invalid_params("$.argv", "argv must not be empty")
+        cwd = None if params.cwd is None else parse_path(params.cwd, "cwd")
+        command = Command(
+            argv=params.argv,
+            arg0=params.arg0,
+            cwd=cwd,
+            env=child_environment(params.env, params.env_policy, os.environ),
+            size=_size(params),
+            pipe_stdin=params.pipe_stdin,
+            merge_stderr=params.merge_stderr,
+        )
+        child = self._spawn(command)
+        process = Process(
+            params,
+            child,
+            self._outbox,
+            self._nursery,
+            cwd=cwd or os.getcwd(),
+            retain_bytes=self._retain_bytes,
+        )
+        self._processes[params.process_id] = process
+        self._nursery.start_soon(self._own, process)
+        return wire.StartResult(process_id=params.process_id, pid=child.pid)
+
+    async def read(self, params: wire.ReadParams) -> wire.ReadResult:
+        """``process/read``: a page; where there is nothing new, wait for it up to ``waitMs``."""
+        log = self._get(params.process_id).log
+        after_seq = params.after_seq or 0
+        max_bytes = PAGE_BYTES if params.max_bytes is None else params.max_bytes
+        if params.wait_ms and not log.has_news(after_seq):
+            await step_aside()
+            with trio.move_on_after(params.wait_ms / 1000):
+                while not log.has_news(after_seq):
+                    await log.wait_for_append()
+        return log.read(after_seq, max_bytes)
+
+    async def write(self, params: wire.WriteParams) -> wire.WriteResult:
+        """``process/write``: answered when the kernel has all of the chunk, or never will."""
+        process = self._processes.get(params.process_id)
+        if process is None:
+            return wire.WriteResult("unknownProcess")
+        delivery = process.write(params.chunk, params.write_id, params.close_stdin)
+        if delivery.status is None:
+            await step_aside()
+            await delivery.wait()
+        assert delivery.status is not None
+        return wire.WriteResult(delivery.status)
+
+    async def signal(self, params: wire.SignalParams) -> wire.SignalResult:
+        """``process/signal``: to the whole group, as long as its leader runs."""
+        number = _signal_number(params.signal)
+        process = self._processes.get(params.process_id)
+        if process is None or not process.running:
+            return wire.SignalResult(delivered=False)
+        return wire.SignalResult(delivered=process.child.signal_group(number))
+
+    async def terminate(self, params: wire.TerminateParams) -> wire.TerminateResult:
+        """``process/terminate``: TERM, grace, KILL; answers at once. The leader may be gone, its group not."""
+        process = self._processes.get(params.process_id)
+        if process is None:
+            return wire.TerminateResult(running=False)
+        running = process.running
+        grace = GRACE_SECONDS if params.grace_ms is None else params.grace_ms / 1000
+        process.ending.stop("terminated", grace)
+        return wire.TerminateResult(running=running)
+
+    async def resize(self, params: wire.ResizeParams) -> Empty:
+        """``process/resize``: of the terminal of a process that runs; afterwards there is nothing to resize."""
+        process = self._get(params.process_id)
+        if not process.child.tty:
+            raise invalid_params("$.processId", f"process {params.process_id} has no terminal", "notATerminal")
+        if process.running:
+            process.child.resize(params.size.rows, params.size.cols)
+        return Empty()
+
+    async def list(self, _: Empty) -> wire.ListResult:
+        """``process/list``."""
+        return wire.ListResult([process.info() for process in self._processes.values()])
+
+    async def release(self, params: wire.ReleaseParams) -> wire.ReleaseResult:
+        """``process/release``: forget a closed process; one that runs is left alone."""
+        return wire.ReleaseResult(released=self.retention.release(params.process_id))
+
+    def stop_all(self, grace: float) -> None:
+        """Stop every group that has a member, be its process running, retained or forgotten."""
+        for ending in [*(process.ending for process in self._processes.values()), *self._leaderless]:
+            ending.stop("shutdown", grace)
+
+    async def _own(self, process: Process) -> None:
+        try:
+            await process.supervise()
+        finally:
+            self.retention.keep(process.process_id, process.log.retained_bytes)
+
+    def _get(self, process_id: str) -> Process:
+        try:
+            return self._processes[process_id]
+        except KeyError:
+            raise Fault(INVALID_REQUEST, f"unknown process id {process_id}", "unknownProcess") from None
+
+    def _forget(self, process_id: str) -> None:
+        process = self._processes.pop(process_id)
+        self._leaderless = [ending for ending in self._leaderless if ending.has_group()]
+        if process.ending.has_group():
+            self._leaderless.append(process.ending)
+
+
+def _size(params: wire.StartParams) -> tuple[int, int] | None:
+    if not params.tty:
+        return None
+    return DEFAULT_SIZE if params.size is None else (params.size.rows, params.size.cols)
+
+
+def _signal_number(name: str) -> int:
+    """``interrupt``, ``INT`` or ``SIGINT``. Only names: a number would mean another signal on another system."""
+    wanted = "SIGINT" if name == "interrupt" else name if name.startswith("SIG") else f"SIG{name}"
+    try:
+        return signal.Signals[wanted]
+    except KeyError:
+        raise invalid_params("$.signal", f"Expected `interrupt` or the name of a signal, got {name!r}") from None

@@ -1,0 +1,137 @@
+"""Serves one session over one wire. The nursery tree is the order of shutdown.
+
+    background ⊃ processes ⊃ requests ⊃ the reader
+
+End of file, a signal, ``shutdown`` and a client that went all end the reader, and nothing else does. Then every group
+is stopped while the requests in flight have a moment to be answered; each process reports its end; what got away is
+swept up; what is queued leaves under a deadline. The sum of the deadlines is below the 5 s of the wire (section 5).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import trio
+
+from execserver.lines import LineSplitter, Oversized
+from execserver.server.ending import GRACE_SECONDS
+from execserver.server.log import RETAIN_BYTES
+from execserver.server.outbox import Outbox
+from execserver.server.processes import Processes, Spawn
+from execserver.server.retention import RETAIN_SECONDS
+from execserver.server.rpc import Rpc, Unfinished
+from execserver.server.session import Session
+from execserver.server.stdio import Wire
+
+logger = logging.getLogger(__name__)
+
+ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
+REQUEST_SECONDS: Final = 1.0  # for the requests in flight when the session ends
+PROCESS_SECONDS: Final = GRACE_SECONDS + 1.0  # for the grace, the kill, the drain: who has not ended then is cut off
+FLUSH_SECONDS: Final = 1.0  # for a client that reads to get the rest
+_LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
+
+
+class Limits(NamedTuple):
+    """What a session may hold; see ``docs/reference/limits.md``."""
+
+    max_line_bytes: int = 64 * 1024 * 1024
+    max_in_flight: int = 256
+    retain_bytes: int = RETAIN_BYTES
+    retain_seconds: float = RETAIN_SECONDS
+
+
+class Host(NamedTuple):
+    """What the process that serves provides: the daemon all of it, a server inside another program less."""
+
+    spawn: Spawn
+    background: Callable[[Callable[[str], None]], Awaitable[None]]  # runs beside the session, and may end it
+    sweep: Callable[[], Awaitable[None]]  # ends what got away from its group
+
+
+async def serve(wire: Wire, host: Host, limits: Limits | None = None) -> None:
+    """Serve until the session ends, then until all of it has ended."""
+    limits = limits or Limits()
+    outbox = Outbox(wire)
+    reading = trio.CancelScope()
+
+    def end(cause: str) -> None:
+        logger.info("the session ends: %s", cause)
+        reading.cancel()
+
+    async with trio.open_nursery() as background:
+        background.start_soon(outbox.run)
+        background.start_soon(_watch_client, wire, end)
+        async with trio.open_nursery() as owners:
+            processes = Processes(
+                outbox, owners, host.spawn, retain_bytes=limits.retain_bytes, retain_seconds=limits.retain_seconds
+            )
+            background.start_soon(processes.retention.run)
+            background.start_soon(host.background, end)
+            async with trio.open_nursery() as requests:
+                session = Session(processes, outbox, requests, lambda: end("shutdown"))
+                rpc = Rpc(session, session.initialize, max_in_flight=limits.max_in_flight)
+                with reading:
+                    await _Reader(wire, rpc, outbox, requests, limits.max_line_bytes).run()
+                    end("end of file")
+                processes.stop_all(GRACE_SECONDS)
+                requests.cancel_scope.deadline = trio.current_time() + REQUEST_SECONDS
+                owners.cancel_scope.deadline = trio.current_time() + PROCESS_SECONDS
+        session.close()
+        await host.sweep()
+        with trio.move_on_after(FLUSH_SECONDS):
+            await outbox.room(1)
+        background.cancel_scope.cancel()
+
+
+async def _watch_client(wire: Wire, end: Callable[[str], None]) -> None:
+    await wire.wait_gone()
+    end("the client closed our output")
+
+
+class _Reader:
+    """Begins the requests, in the order of their lines."""
+
+    def __init__(self, wire: Wire, rpc: Rpc, outbox: Outbox, requests: trio.Nursery, max_line_bytes: int) -> None:
+        self._wire = wire
+        self._rpc = rpc
+        self._outbox = outbox
+        self._requests = requests
+        self._splitter = LineSplitter(max_line_bytes)
+
+    async def run(self) -> None:
+        """Return at end of file."""
+        while True:
+            data = await self._wire.receive()
+            lines = self._splitter.feed(data) if data else self._splitter.finish()
+            self._outbox.cork()  # one write for the answers to one read
+            for line in lines:
+                self._begin(line)
+                if self._outbox.backlog > ANSWERS_BYTES and not await self._wait_for_client():
+                    return
+            self._outbox.flush()
+            if not data:
+                return
+            self._rpc.prepare()
+
+    def _begin(self, line: bytes | Oversized) -> None:
+        """Begin one request. Never yields: what a handler does before it steps aside is done in the order of lines."""
+        outcome = self._rpc.begin(line)
+        if isinstance(outcome, Unfinished):
+            self._requests.start_soon(self._finish, outcome)
+        elif outcome is not None:
+            self._outbox.post(outcome)
+
+    async def _finish(self, unfinished: Unfinished) -> None:
+        self._outbox.post(await self._rpc.finish(unfinished))
+
+    async def _wait_for_client(self) -> bool:
+        """Wait until the client has read of its answers; False where it has closed its end instead."""
+        self._outbox.flush()
+        while self._outbox.backlog > ANSWERS_BYTES:
+            with trio.move_on_after(_LOOK_SECONDS):
+                await self._outbox.room(ANSWERS_BYTES)
+            if self._wire.input_has_ended():
+                return False
+        self._outbox.cork()
+        return True

@@ -1,0 +1,142 @@
+"""What is written to a child: one queue, in the order it was sent, each part accepted when the kernel has all of it.
+
+A write that the pipe takes at once never waits. Otherwise it is queued, and a task of the process feeds the child as
+it reads. The queue has a bound; what would pass it is refused whole.
+"""
+
+from collections import deque
+from typing import Final
+
+import trio
+
+from execserver.server.child import Child
+from execserver.wire.errors import INVALID_PARAMS, SERVER_ERROR, Fault, invalid_params
+from execserver.wire.process import WriteStatus
+
+BACKLOG_BYTES: Final = 64 * 1024 * 1024
+REMEMBERED_WRITES: Final = 4096
+
+
+class Delivery:
+    """One write on its way. ``status`` is None until it is decided."""
+
+    __slots__ = ("_decided", "closing", "ended", "rest", "status")
+
+    def __init__(self, data: bytes, closing: bool) -> None:
+        self.rest = memoryview(data)
+        self.closing = closing
+        self.ended = False  # a terminal's end of file is in `rest`, or sent
+        self.status: WriteStatus | None = None
+        self._decided: trio.Event | None = None
+
+    def decide(self, status: WriteStatus) -> None:
+        """Settle it, and wake who waits."""
+        self.status = status
+        if self._decided is not None:
+            self._decided.set()
+
+    async def wait(self) -> WriteStatus:
+        """Return the status, when there is one."""
+        while self.status is None:
+            if self._decided is None:
+                self._decided = trio.Event()
+            await self._decided.wait()
+        return self.status
+
+
+class Stdin:
+    """The queue before one child's stdin."""
+
+    __slots__ = ("_child", "_mid_line", "_open", "_queue", "_remembered")
+
+    def __init__(self, child: Child, *, is_open: bool) -> None:
+        """``is_open`` is False where stdin is /dev/null."""
+        self._child = child
+        self._open = is_open
+        self._queue: deque[Delivery] = deque()
+        self._mid_line = False  # of a terminal: its end of file counts only at the beginning of a line
+        self._remembered: dict[str, tuple[tuple[int, int], Delivery]] = {}
+
+    def write(self, data: bytes, write_id: str | None, closing: bool) -> Delivery:
+        """Begin a write; what the kernel takes at once is decided at once. Never yields: order is that of calls.
+
+        ``closing`` ends stdin behind the data. A repeated ``write_id`` is the write that it repeats.
+        """
+        if write_id is None:
+            return self._begin(data, closing)
+        if not write_id:
+            raise invalid_params("$.writeId", "Expected a string that is not empty")
+        fingerprint = (len(data), hash(data))  # 64 bits, keyed: enough to catch a mistake, and free
+        known = self._remembered.get(write_id)
+        if known is not None and known[1].status in (None, "accepted"):
+            if known[0] != fingerprint:
+                problem = f"writeId {write_id} was used for other bytes"
+                raise Fault(INVALID_PARAMS, problem, "writeIdConflict")
+            return self._begin(b"", closing) if closing and not known[1].closing else known[1]
+        delivery = self._begin(data, closing)
+        self._remembered[write_id] = (fingerprint, delivery)
+        if len(self._remembered) > REMEMBERED_WRITES:
+            del self._remembered[next(iter(self._remembered))]
+        return delivery
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether something waits for `feed`."""
+        return bool(self._queue)
+
+    async def feed(self) -> None:
+        """Write what is queued, as the child takes it. Returns when nothing is queued any more."""
+        while self._queue:
+            try:
+                await self._child.wait_writable()
+            except trio.ClosedResourceError:  # `end` has closed it, and has decided what was queued
+                return
+            while self._queue and self._advance(self._queue[0]):
+                if self._queue:  # `_advance` has emptied it where the child reads no more
+                    self._queue.popleft()
+
+    def end(self) -> None:
+        """The child has ended or reads no more: whatever waits is `stdinClosed`."""
+        self._open = False
+        self._child.close_stdin()
+        queue, self._queue = self._queue, deque()
+        for delivery in queue:
+            delivery.decide("stdinClosed")
+
+    def _begin(self, data: bytes, closing: bool) -> Delivery:
+        waiting = sum(len(delivery.rest) for delivery in self._queue)
+        if waiting + len(data) > BACKLOG_BYTES:
+            problem = f"{waiting} bytes wait for a child that does not read; {len(data)} more are refused"
+            raise Fault(SERVER_ERROR, problem, "stdinBacklog")
+        delivery = Delivery(data, closing)
+        if not self._open:
+            delivery.decide("stdinClosed")
+        elif self._queue or not self._advance(delivery):
+            self._queue.append(delivery)
+        return delivery
+
+    def _advance(self, delivery: Delivery) -> bool:
+        """Write what the kernel takes now; True once the delivery is decided."""
+        try:
+            self._write(delivery)
+            if delivery.closing and self._child.tty and not delivery.ended:
+                delivery.ended = True
+                delivery.rest = memoryview(self._child.end_of_file(mid_line=self._mid_line))
+                self._write(delivery)
+        except BlockingIOError:
+            return False
+        except OSError:  # EPIPE, or EIO of a terminal: nobody reads any more
+            self.end()
+            delivery.decide("stdinClosed")
+            return True
+        if delivery.closing and not self._child.tty:  # a terminal lives on, and may be fed again
+            self._open = False
+            self._child.close_stdin()
+        delivery.decide("accepted")
+        return True
+
+    def _write(self, delivery: Delivery) -> None:
+        while delivery.rest:
+            count = self._child.write(delivery.rest)
+            self._mid_line = delivery.rest[count - 1] not in b"\r\n"
+            delivery.rest = delivery.rest[count:]
