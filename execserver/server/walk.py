@@ -74,7 +74,7 @@ class _Walk:
             self._errors.append(WalkError(to_uri(path), describe(error)))
             return below
         # The directory's path is quoted once, not with each of its names.
-        prefix = to_uri(path).rstrip("/") + "/"
+        prefix = to_uri(os.path.join(path, ""))
         for name in names:
             self._looked_at += 1
             if self._looked_at > self._options.max_entries:

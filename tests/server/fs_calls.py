@@ -1,5 +1,6 @@
 """Calls of ``fs/*`` as they come from the wire, without a wire."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ class FileCalls:
 
 
 def _as_json(value: Any) -> Any:
-    if isinstance(value, Path):
-        return to_uri(str(value))
-    if isinstance(value, bytes):
-        return msgspec.json.decode(msgspec.json.encode(value))
-    return value
+    return to_uri(str(value)) if isinstance(value, Path) else value
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -4,25 +4,18 @@ import base64
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from fs_calls import FileCalls
+from fs_calls import FileCalls, b64
 
 from execserver.server.files import Files
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, NOT_FOUND
 
 
 @pytest.fixture
-async def call() -> AsyncIterator[FileCalls]:
-    files = Files()
-    yield FileCalls(files)
-    await files.aclose()
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def call() -> FileCalls:
+    return FileCalls(Files())
 
 
 def mode(path: Path) -> int:
