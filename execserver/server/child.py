@@ -183,7 +183,8 @@ class PosixChild:
         if not self.has_group():
             return False
         if self._reaped:
-            return any([send(member, number) for member in members(self.pid)])
+            sent = [send(member, number) for member in members(self.pid)]
+            return any(sent)  # after all of them, not up to the first
         os.killpg(self.pid, number)
         return True
 

@@ -77,7 +77,7 @@ async def serve(wire: Wire, host: Host, limits: Limits | None = None) -> None:
                 processes.stop_all(GRACE_SECONDS)
                 requests.cancel_scope.deadline = trio.current_time() + REQUEST_SECONDS
                 owners.cancel_scope.deadline = trio.current_time() + PROCESS_SECONDS
-        session.close()
+            await session.aclose()
         await host.sweep()
         with trio.move_on_after(FLUSH_SECONDS):
             await outbox.room(1)

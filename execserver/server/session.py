@@ -5,7 +5,7 @@ The table names everything and imports little: ``fs/*`` and ``http/request`` are
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -42,7 +42,7 @@ class Session(Mapping[str, Method]):
         self._outbox = outbox
         self._requests = requests
         self._shut_down = shut_down
-        self._close_files: Callable[[], None] | None = None
+        self._close_files: Callable[[], Awaitable[None]] | None = None
         self._methods: dict[str, Method] = {
             "environment/info": Method(Empty, self._environment_info),
             "ping": Method(Empty, self._ping),
@@ -68,10 +68,10 @@ class Session(Mapping[str, Method]):
             capabilities=Capabilities(methods=tuple(self), extensions=EXTENSIONS),
         )
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Give up what the session holds besides its processes."""
         if self._close_files is not None:
-            self._close_files()
+            await self._close_files()
 
     def __getitem__(self, name: str) -> Method:
         """Look a method up, importing it at its first use."""
@@ -118,7 +118,7 @@ class Session(Mapping[str, Method]):
         from execserver.server.files import Files
 
         files = Files()
-        self._close_files = files.close
+        self._close_files = files.aclose
         return self._without(files.methods)
 
     def _load_http(self) -> dict[str, Method]:
