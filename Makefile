@@ -21,7 +21,13 @@ run: $(READY)  ## the daemon, driven by our client, runs a real command and prin
 test: $(READY)
 	$(BIN)/pytest
 
-interop: $(READY)  ## with programs that are not ours: the real Codex CLI, by npm into .cache; a real sshd
+# The tests start an sshd of their own and skip (in CI: fail) without one. RUNLEVEL=1: install the service, do not start it
+SSHD := /usr/sbin/sshd
+$(SSHD):
+	-test "$$(id -u)" -ne 0 || ! command -v apt-get || { apt-get update -q && \
+		RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends openssh-server; }
+
+interop: $(READY) $(SSHD)  ## with programs that are not ours: the real Codex CLI, by npm into .cache; a real sshd
 	$(BIN)/pytest tests/interop -m interop
 
 style: $(READY)

@@ -1,12 +1,11 @@
 """However Codex ends, or its server: no process is left. The fixture looks for them after every run, in /proc."""
 
 import os
-import select
 import signal
-from pathlib import Path
 
 import pytest
 
+from .beacon import Beacon
 from .codex import RUN_SECONDS, Codex, ours_only
 from .responses import run
 
@@ -16,24 +15,6 @@ FOREGROUND = "echo up > ../beacon; exec sleep 300"
 STUBBORN = "trap '' TERM INT HUP; echo up > ../beacon; while :; do sleep 1; done"
 BACKGROUND = "sleep 300 & (trap '' TERM; sleep 300) & echo up > ../beacon; wait"
 ESCAPED = "setsid sleep 300 </dev/null >/dev/null 2>&1 & (setsid sh -c 'sleep 300 & exit') & echo up > ../beacon; wait"
-
-
-class Beacon:
-    """A FIFO that a command writes to when it runs: no test has to guess how long that takes."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-
-    def wait(self) -> None:
-        ready, _, _ = select.select([self._descriptor], [], [], RUN_SECONDS)
-        os.close(self._descriptor)
-        assert ready, "the command never ran"
-
-
-@pytest.fixture
-def beacon(codex: Codex) -> Beacon:
-    return Beacon(codex.place / "beacon")
 
 
 def test_commands_that_still_run_end_with_codex(codex: Codex, beacon: Beacon) -> None:
