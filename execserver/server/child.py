@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, Protocol
 import trio
 
 from execserver.server.descendants import members, send
+from execserver.server.kernel import grow_pipe
 from execserver.wire.process import Stream
 
 CHUNK_BYTES: Final = 64 * 1024  # four times that costs 2.5 times the latency beside eight floods, and gains nothing
@@ -117,7 +118,7 @@ class PipeSource:
             raise
         if not self._grown and len(data) == CHUNK_BYTES:
             self._grown = True
-            _grow(self._fd)
+            grow_pipe(self._fd, _FLOODED_PIPE_BYTES)
         return data
 
     async def wait_readable(self) -> None:
@@ -250,10 +251,3 @@ def _close(fd: int) -> int:
         trio.lowlevel.notify_closing(fd)
         os.close(fd)
     return -1
-
-
-def _grow(fd: int) -> None:
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _FLOODED_PIPE_BYTES)
-    except OSError:
-        return  # over the user's quota, or not a pipe: slower, and just as right

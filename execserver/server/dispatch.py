@@ -21,6 +21,7 @@ from jsonrpcserver.request import Request
 from jsonrpcserver.response import to_serializable_one
 from jsonrpcserver.result import Result
 from jsonrpcserver.sentinels import NOCONTEXT
+from msgspec import Raw
 
 from execserver.server.method import Method
 from execserver.wire.envelope import ErrorObject, Failure, Id, encode_line
@@ -41,7 +42,7 @@ class Dispatcher:
         """``methods`` is asked once for each name that is called."""
         self._callees = _Callees(methods)
 
-    async def answer(self, request_id: Id, method: str, params: bytes) -> bytes:
+    async def answer(self, request_id: Id, method: str, params: Raw) -> bytes:
         """Handle one request; return its answer as a protocol line. Waits only if the handler does."""
         request = Request(method, [params], request_id)
         outcome = await dispatch_request(self._callees, NOCONTEXT, request)
@@ -74,7 +75,7 @@ def _adapt(name: str, method: Method) -> Callee:
     decode = msgspec.json.Decoder(method.params).decode
     handle = method.handle
 
-    async def callee(params: bytes) -> Result:
+    async def callee(params: Raw) -> Result:
         try:
             return Success(await handle(decode(params)))
         except Fault as fault:
@@ -90,7 +91,7 @@ def _adapt(name: str, method: Method) -> Callee:
 
 
 def _not_found(name: str) -> Callee:
-    async def callee(params: bytes) -> Result:
+    async def callee(params: Raw) -> Result:
         raise JsonRpcError(METHOD_NOT_FOUND, f"method not found: {name}", {"kind": "methodNotFound"})
 
     callee.__signature__ = _SIGNATURE  # type: ignore[attr-defined]

@@ -1,13 +1,15 @@
-"""What the daemon asks of the kernel once, at its start, for itself and for every child it will have.
+"""What is asked of the kernel for this process itself, mostly once, at its start, for every child it will have.
 
 A server inside another program (`execserver.local`) asks for none of this: the process is not its own.
 """
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
@@ -44,6 +46,14 @@ def _become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def grow_pipe(fd: int, size: int) -> None:
+    """Enlarge a pipe to ``size`` bytes if it is one, if the user's quota allows it, and if the system knows how."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # slower, and just as right
+            if fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) < size:
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
 
 
 class DescriptorLimit:

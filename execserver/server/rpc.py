@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from execserver.lines import Oversized
 from execserver.server.eager import Waiting, begin, finish
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NO_PARAMS = Raw(b"{}")
+NULL = Raw(b"null")
 # What ends or watches processes must work most of all when a client has filled the server with requests.
 NEVER_BUSY = frozenset({"process/terminate", "process/signal", "ping"})
 
@@ -97,7 +99,7 @@ class Rpc:
         assert not isinstance(incoming.id, float | msgspec.UnsetType)  # decode_request refuses them
         try:
             self._admit(incoming.method)
-            params = b"{}" if incoming.params is UNSET or incoming.params == b"null" else bytes(incoming.params)
+            params = NO_PARAMS if incoming.params is UNSET or incoming.params == NULL else incoming.params
             if incoming.method == "initialize":
                 return self._begin_session(incoming.id, params)
         except Fault as fault:
@@ -118,7 +120,7 @@ class Rpc:
 
             self._dispatcher = Dispatcher(self._methods)
 
-    def _dispatch(self, request_id: Id, method: str, params: bytes) -> bytes | Unfinished:
+    def _dispatch(self, request_id: Id, method: str, params: Raw) -> bytes | Unfinished:
         self.prepare()
         assert self._dispatcher is not None
         coroutine = self._dispatcher.answer(request_id, method, params)
@@ -140,7 +142,7 @@ class Rpc:
         if self._in_flight >= self._max_in_flight and method not in NEVER_BUSY:
             raise Fault(SERVER_ERROR, f"server busy: {self._in_flight} requests are in flight", "serverBusy")
 
-    def _begin_session(self, request_id: Id, params: bytes) -> bytes:
+    def _begin_session(self, request_id: Id, params: Raw) -> bytes:
         if self._answered_initialize:
             raise Fault(INVALID_REQUEST, "initialize may only be sent once per connection", "alreadyInitialized")
         try:

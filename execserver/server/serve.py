@@ -60,8 +60,8 @@ async def serve(wire: Wire, host: Host, limits: Limits | None = None) -> None:
         reading.cancel()
 
     async with trio.open_nursery() as background:
-        background.start_soon(outbox.run)
-        background.start_soon(_watch_client, wire, end)
+        background.start_soon(_end_after, outbox.run, end, "the output cannot be written any more")
+        background.start_soon(_end_after, wire.wait_gone, end, "the client closed our output")
         async with trio.open_nursery() as owners:
             processes = Processes(
                 outbox, owners, host.spawn, retain_bytes=limits.retain_bytes, retain_seconds=limits.retain_seconds
@@ -84,9 +84,9 @@ async def serve(wire: Wire, host: Host, limits: Limits | None = None) -> None:
         background.cancel_scope.cancel()
 
 
-async def _watch_client(wire: Wire, end: Callable[[str], None]) -> None:
-    await wire.wait_gone()
-    end("the client closed our output")
+async def _end_after(wait: Callable[[], Awaitable[None]], end: Callable[[str], None], cause: str) -> None:
+    await wait()
+    end(cause)
 
 
 class _Reader:

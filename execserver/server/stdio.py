@@ -4,6 +4,7 @@ Afterwards 0 is /dev/null and 1 is stderr. The wire does not block: O_NONBLOCK b
 which whoever launched us may share, so it is given back on every way out that leaves us a chance.
 """
 
+import fcntl
 import os
 import select
 from collections.abc import Iterator
@@ -12,7 +13,13 @@ from typing import Final, Protocol
 
 import trio
 
+from execserver.server.kernel import grow_pipe
+
 READ_BYTES: Final = 256 * 1024
+# A line of 64 KiB of output is 87 KiB: in the default pipe of 64 KiB every write would stop half-way (757 MB/s; 1361
+# in a large one). But what stands in the pipe is ahead of an echo, so the output's is no larger than it has to be.
+_OUTPUT_PIPE_BYTES: Final = 256 * 1024
+_INPUT_PIPE_BYTES: Final = 1024 * 1024
 _ABOVE_STDIO: Final = 64  # leaves the small numbers to whatever expects them
 
 
@@ -86,8 +93,6 @@ class StdioWire:
 @contextmanager
 def take_wire() -> Iterator[StdioWire]:
     """Take descriptors 0 and 1 over for the length of a session."""
-    import fcntl
-
     reading, writing = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE_STDIO) for fd in (0, 1))
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.dup2(null, 0)
@@ -95,8 +100,9 @@ def take_wire() -> Iterator[StdioWire]:
     os.dup2(2, 1)
     blocking = [os.get_blocking(fd) for fd in (reading, writing)]
     try:
-        for fd in (reading, writing):
+        for fd, size in ((reading, _INPUT_PIPE_BYTES), (writing, _OUTPUT_PIPE_BYTES)):
             os.set_blocking(fd, False)
+            grow_pipe(fd, size)
         yield StdioWire(reading, writing)
     finally:
         for fd, was_blocking in zip((reading, writing), blocking, strict=True):
