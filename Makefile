@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test interop check style types clean
+.PHONY: run test interop check style types bench growth clean
 .DEFAULT_GOAL := check
 
 $(READY): pyproject.toml
@@ -39,6 +39,39 @@ types: $(READY)
 	$(BIN)/pyright
 
 check: style types test
+
+# The driver is C: a client in Python could not follow a GB/s, and would be what is measured.
+BENCH := .cache/bench
+BENCH_CFLAGS := -O2 -std=gnu11 -Wall -Wextra
+NATIVE := benchmarks/native
+DRIVER := driver measure base64 message server throughput latency memory
+
+$(BENCH)/driver: $(DRIVER:%=$(NATIVE)/%.c) $(wildcard $(NATIVE)/*.h)
+	@mkdir -p $(BENCH)
+	gcc $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
+
+$(BENCH)/limit: $(NATIVE)/limit.c $(NATIVE)/base64.c $(NATIVE)/base64.h
+	@mkdir -p $(BENCH)
+	gcc $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
+
+$(BENCH)/child: $(NATIVE)/child.c $(NATIVE)/pattern.h
+	@mkdir -p $(BENCH)
+	gcc $(BENCH_CFLAGS) -o $@ $<
+
+# two environments: with what the extra `fast` brings, and with the dependencies alone
+$(BENCH)/.ready: $(READY)
+	$(BIN)/pip install --quiet --group bench
+	$(PYTHON) -m venv $(BENCH)/plain
+	$(BENCH)/plain/bin/pip install --quiet --editable .
+	@touch $@
+
+BENCH_READY := $(BENCH)/driver $(BENCH)/limit $(BENCH)/child $(BENCH)/.ready
+
+bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes under two minutes, ONLY=echo,spawn picks runs
+	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)',--save)
+
+growth: $(BENCH_READY)  ## does the cost of one thing stay the same as there is more of it; FULL=1: 100 GB, 100,000 processes
+	$(BIN)/python -m benchmarks.growth $(if $(FULL),--full)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build

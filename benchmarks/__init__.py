@@ -1,0 +1,1 @@
+"""Benchmarks: this server beside the reference server, in one run, on one machine."""

@@ -1,0 +1,35 @@
+"""The C driver: one call is one measurement."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BUILT = ROOT / ".cache" / "bench"  # where the Makefile puts driver, child and limit
+
+Options = dict[str, int | float]
+Metrics = dict[str, float]
+
+
+class Failed(Exception):
+    """A server lost, repeated or garbled something, or did not end in time. What it was is the message."""
+
+
+def measure(workload: str, options: Options, command: Sequence[str], *, timeout: int = 300) -> Metrics:
+    """Run one workload against one server and return its metrics, by name."""
+    words = [f"{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [str(BUILT / "driver"), workload, *words, "--", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "DRIVER_TIMEOUT": str(timeout)},
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise Failed(f"{workload}: {lines[-1] if lines else done.returncode}")
+    return {name: float(value) for name, value in json.loads(done.stdout).items()}

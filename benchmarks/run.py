@@ -1,0 +1,106 @@
+"""`make bench`: this server and the reference server, A B A B, in one run.
+
+The ratios are what counts: absolute figures drift by 30 % on a shared machine, and interleaving gives both servers
+the same drift.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.chart import draw
+from benchmarks.driver import BUILT, ROOT, Failed, Metrics, measure
+from benchmarks.reference import VERSION, reference_command
+from benchmarks.report import as_json, figures, markdown
+from benchmarks.table import RUNS, Run
+
+RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
+CHART = ROOT / "docs" / "images" / "ratios.svg"
+PLAIN = BUILT / "plain" / "bin" / "python"  # an environment without pybase64
+IMPORTS = "import trio, msgspec"  # what no start can do without
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, two repetitions: under two minutes")
+    parser.add_argument("--only", metavar="NAMES", help="only these runs, separated by commas")
+    parser.add_argument("--repeat", type=int, help="repetitions of each run")
+    parser.add_argument("--plain", default=str(PLAIN), help="interpreter without pybase64")
+    parser.add_argument("--fast", default=sys.executable, help="interpreter with pybase64; empty: leave it out")
+    parser.add_argument("--command", type=shlex.split, help="measure this server instead of ours")
+    parser.add_argument("--check", action="store_true", help="exit code 1 when a row falls short")
+    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name} and the chart")
+    return parser.parse_args()
+
+
+def _contenders(run: Run, options: argparse.Namespace) -> dict[str, list[str]]:
+    """Who takes part in a run, in the order of one round."""
+    ours = options.command or [options.plain, "-m", "execserver"]
+    contenders = {"reference": reference_command(), "ours": ours}
+    if run.with_fast and options.fast and not options.command:
+        contenders["fast"] = [options.fast, "-m", "execserver"]
+    if run.with_limit:
+        contenders["limit"] = [str(BUILT / "limit")]
+    if run.name == "start":
+        contenders["imports"] = [options.plain, "-c", IMPORTS]
+    return contenders
+
+
+def _measure(run: Run, options: argparse.Namespace, failures: list[str]) -> dict[str, list[Metrics]]:
+    results: dict[str, list[Metrics]] = {}
+    repeat = options.repeat or (min(run.repeat, 2) if options.quick else run.repeat)
+    for _ in range(repeat):
+        for contender, command in _contenders(run, options).items():
+            workload = "exit" if contender == "imports" else run.workload
+            try:
+                metrics = measure(workload, run.options(options.quick), command)
+            except Failed as failed:
+                failures.append(f"{contender}: {run.name}: {failed}")
+                continue
+            results.setdefault(contender, []).append(metrics)
+    return results
+
+
+def _machine() -> dict[str, object]:
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cpu": models[0].partition(":")[2].strip() if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "reference": VERSION,
+    }
+
+
+def main() -> int:
+    """Measure, print, save."""
+    options = _arguments()
+    names = options.only.split(",") if options.only else [run.name for run in RUNS]
+    samples: dict[str, dict[str, list[Metrics]]] = {}
+    failures: list[str] = []
+    began = time.monotonic()
+    for run in RUNS:
+        if run.name in names:
+            samples[run.name] = _measure(run, options, failures)
+            print(f"{time.monotonic() - began:5.0f} s  {run.name}", file=sys.stderr, flush=True)
+    rows = figures(samples)
+    print(markdown(rows))
+    for failure in failures:
+        print(f"failed: {failure}")
+    short = [row.title for row in rows if row.short]
+    print(f"{len(rows)} rows, {len(short)} short of what is to be reached{': ' if short else ''}{'; '.join(short)}")
+    if options.save and not failures:
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        report = {"machine": _machine(), "quick": options.quick, "rows": as_json(rows), "samples": samples}
+        RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        draw(rows, CHART)
+    return 1 if failures or (options.check and short) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
