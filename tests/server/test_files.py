@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 
 import pytest
-from fs_calls import FileCalls, b64
 
 from execserver.server.files import Files
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, NOT_FOUND
+from tests.server.fs_calls import FileCalls, b64
 
 
 @pytest.fixture

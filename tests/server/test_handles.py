@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import trio
-from fs_calls import FileCalls, b64
 
 from execserver.server import open_file
 from execserver.server.eager import WAITING, begin, finish
 from execserver.server.files import Files
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_FOUND
 from execserver.wire.files import CloseParams, OpenParams, ReadBlockParams, WriteBlockParams
+from tests.server.fs_calls import FileCalls, b64
 
 
 @pytest.fixture

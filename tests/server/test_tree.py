@@ -5,10 +5,10 @@ import stat
 from pathlib import Path
 
 import pytest
-from fs_calls import FileCalls
 
 from execserver.server.files import Files
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_FOUND
+from tests.server.fs_calls import FileCalls
 
 
 @pytest.fixture

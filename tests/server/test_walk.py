@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import trio
-from fs_calls import FileCalls
 
 from execserver.server.files import Files
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_FOUND
+from tests.server.fs_calls import FileCalls
 
 NO_LIMIT: dict[str, Any] = {
     "maxDepth": 100,
