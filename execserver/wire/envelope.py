@@ -79,6 +79,7 @@ class Notification(Struct, frozen=True, gc=False, tag_field="jsonrpc", tag="2.0"
 
 
 _decode = msgspec.json.Decoder(Incoming).decode
+_check_json = msgspec.json.Decoder(Raw).decode
 _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -88,9 +89,11 @@ def decode_request(line: bytes) -> Incoming:
     try:
         if not line.isascii():
             line.decode()  # `params` stays undecoded here, so nothing else would look at its bytes
-        incoming = _decode(line)
-    except msgspec.ValidationError as error:
-        raise _judge(line, str(error)) from None
+        try:
+            incoming = _decode(line)
+        except msgspec.ValidationError as error:
+            _check_json(line)  # the decoder stops at the first wrong type, whatever follows
+            raise _judge(line, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(Fault(PARSE_ERROR, f"not JSON: {error}", "parseError")) from None
     except RecursionError:
