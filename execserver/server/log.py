@@ -9,7 +9,6 @@ never a chunk that is not yet on the wire (wire, section 4).
 
 from array import array
 from bisect import bisect_right
-from collections import deque
 
 from trio.lowlevel import ParkingLot
 
@@ -52,8 +51,8 @@ class EventLog:
         self._streams = bytearray()
         self._chunks: list[bytes | None] = []
         self._first = 0
-        self._unsent: deque[tuple[int, int]] = deque()  # seq, wire position: what may not be evicted yet
-        self._readers = ParkingLot()  # of the long polls
+        self._unsent: list[tuple[int, int]] = []  # seq, wire position: what may not be evicted yet. Short, mostly empty
+        self._readers: ParkingLot | None = None  # of the long polls
         self.next_seq = 1
         self.retained_bytes = 0
         self.dropped_bytes = 0
@@ -94,7 +93,7 @@ class EventLog:
         if position > written:
             self._unsent.append((seq, position))
         while self._unsent and self._unsent[0][1] <= written:
-            self._unsent.popleft()
+            del self._unsent[0]
         keep_from = self._unsent[0][0] if self._unsent else self.next_seq
         first, seqs, chunks = self._first, self._seqs, self._chunks
         while (self.retained_bytes > self._max_bytes or len(seqs) - first > RETAIN_CHUNKS) and seqs[first] < keep_from:
@@ -153,6 +152,8 @@ class EventLog:
 
     async def wait_for_append(self) -> None:
         """Return after the next append."""
+        if self._readers is None:
+            self._readers = ParkingLot()
         await self._readers.park()
 
     def _number(self) -> int:

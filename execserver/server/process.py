@@ -7,23 +7,20 @@ when the drain is over. Handlers only read this state, stop it, or write stdin.
 """
 
 import signal
-import time
 from typing import Final
 
 import trio
 
 from execserver.server import push
-from execserver.server.child import CHUNK_BYTES, Child, Ended, Source
+from execserver.server.child import CHUNK_BYTES, Child, Source
 from execserver.server.ending import GRACE_SECONDS, Ending
-from execserver.server.log import EventLog
 from execserver.server.outbox import Outbox
+from execserver.server.record import Record
 from execserver.server.stdin import Delivery, Stdin
 from execserver.wire.process import (
     Closed,
     CloseReason,
     Exited,
-    ProcessInfo,
-    ProcessState,
     StartParams,
     Usage,
 )
@@ -35,35 +32,23 @@ _UNTIL_END_OF_FILE: Final = 1 << 62
 
 
 class Process:
-    """A running or retained process."""
+    """A process that is not closed yet. What outlives the close is its `Record`."""
 
     def __init__(
-        self,
-        params: StartParams,
-        child: Child,
-        outbox: Outbox,
-        nursery: trio.Nursery,
-        *,
-        cwd: str,
-        retain_bytes: int,
+        self, params: StartParams, record: Record, child: Child, outbox: Outbox, nursery: trio.Nursery
     ) -> None:
         """Nothing happens until `supervise` runs. ``nursery`` outlives the process."""
-        self.process_id = params.process_id
+        self.record = record
         self.child = child
-        self.log = EventLog(retain_bytes)
+        self.log = record.log
         self.stdin = Stdin(child, is_open=params.pipe_stdin or child.tty)
         self.ending = Ending(child, nursery, self._cut)
-        self._argv = params.argv
-        self._cwd = cwd
-        self._metadata = params.metadata
         self._idle_seconds = None if params.idle_timeout_ms is None else params.idle_timeout_ms / 1000
         self._drain_seconds = None if params.drain_ms is None else params.drain_ms / 1000
         self._outbox = outbox
         self._nursery = nursery
         self._pusher = push.Pusher(params.process_id)
-        self._started_at_ms = time.time_ns() // 1_000_000
         self._started = self._last_output = trio.current_time()
-        self._ended: Ended | None = None
         self._duration = 0.0
         self._open = list(child.sources)
         self._owed: dict[Source, int] = {}  # bytes of the child's own that are still to be read
@@ -101,26 +86,7 @@ class Process:
     @property
     def running(self) -> bool:
         """Whether the child, the leader of its group, still runs."""
-        return self._ended is None
-
-    def info(self) -> ProcessInfo:
-        """Describe the process for ``process/list``."""
-        log = self.log
-        state: ProcessState = "running" if self._ended is None else "exited" if log.closed_seq is None else "closed"
-        return ProcessInfo(
-            process_id=self.process_id,
-            pid=self.child.pid,
-            argv=self._argv,
-            cwd=self._cwd,
-            tty=self.child.tty,
-            state=state,
-            started_at_ms=self._started_at_ms,
-            exit_code=self._ended and self._ended.exit_code,
-            signal=self._ended and self._ended.signal,
-            next_seq=log.next_seq,
-            retained_bytes=log.retained_bytes,
-            metadata=self._metadata,
-        )
+        return self.record.ended is None
 
     async def _pump(self, source: Source) -> None:
         """Read one stream to its end. Reads only what the outbox has room for: the pipe itself is the brake."""
@@ -174,7 +140,7 @@ class Process:
 
     def _reap(self) -> None:
         """Learn how the child ended, and what of its own is still to be read before that may be told."""
-        self._ended = self.child.reap()
+        self.record.ended = self.child.reap()
         self._duration = trio.current_time() - self._started
         self.ending.note_child_ended()
         self.stdin.end()
@@ -211,10 +177,10 @@ class Process:
                 return
 
     def _announce_exited(self) -> None:
-        ended = self._ended
+        ended = self.record.ended
         assert ended is not None
         event = Exited(
-            process_id=self.process_id,
+            process_id=self.record.process_id,
             seq=self.log.append_exited(ended.exit_code),
             exit_code=ended.exit_code,
             signal=ended.signal,
@@ -232,7 +198,7 @@ class Process:
     def _announce_closed(self) -> None:
         reason: CloseReason = "endOfFile" if self._cut_at is None else "drainTimeout"
         event = Closed(
-            process_id=self.process_id,
+            process_id=self.record.process_id,
             seq=self.log.append_closed(),
             stdout_bytes=self.log.stdout_bytes,
             stderr_bytes=self.log.stderr_bytes,

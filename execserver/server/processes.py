@@ -5,6 +5,7 @@ No handler here waits, but for a long poll and for a write that the child does n
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,7 @@ from execserver.server.method import Method
 from execserver.server.outbox import Outbox
 from execserver.server.paths import parse_path
 from execserver.server.process import Process
+from execserver.server.record import Record
 from execserver.server.retention import RETAIN_SECONDS, Retention
 from execserver.server.spawn import Command
 from execserver.wire import process as wire
@@ -49,8 +51,10 @@ class Processes:
         self._nursery = nursery
         self._spawn = spawn
         self._retain_bytes = retain_bytes
-        self._processes: dict[str, Process] = {}
-        self._leaderless: list[Ending] = []  # of forgotten processes, whose group lives on
+        self._cwd = _server_cwd()
+        self._records: dict[str, Record] = {}
+        self._processes: dict[str, Process] = {}  # those that are not closed yet
+        self._leaderless: dict[int, Ending] = {}  # by pid, of those that are, where members of their group live on
         self.retention = Retention(retain_seconds, self._forget)
         self.methods = {
             "process/start": Method(wire.StartParams, self.start),
@@ -75,7 +79,7 @@ class Processes:
             raise invalid_params(
                 "$.processId", f"Expected at most {MAX_ID_LENGTH} characters, got {len(params.process_id)}"
             )
-        if params.process_id in self._processes:
+        if params.process_id in self._records:
             raise Fault(INVALID_REQUEST, f"process {params.process_id} already exists", "processExists")
         if not params.argv:
             raise invalid_params("$.argv", "argv must not be empty")
@@ -90,21 +94,22 @@ class Processes:
             merge_stderr=params.merge_stderr,
         )
         child = self._spawn(command)
-        process = Process(
+        record = Record(
             params,
-            child,
-            self._outbox,
-            self._nursery,
-            cwd=cwd or os.getcwd(),
+            pid=child.pid,
+            cwd=cwd or self._cwd,
+            started_at_ms=time.time_ns() // 1_000_000,
             retain_bytes=self._retain_bytes,
         )
+        process = Process(params, record, child, self._outbox, self._nursery)
+        self._records[params.process_id] = record
         self._processes[params.process_id] = process
         self._nursery.start_soon(self._own, process)
         return wire.StartResult(process_id=params.process_id, pid=child.pid)
 
     async def read(self, params: wire.ReadParams) -> wire.ReadResult:
         """``process/read``: a page; where there is nothing new, wait for it up to ``waitMs``."""
-        log = self._get(params.process_id).log
+        log = self._record(params.process_id).log
         after_seq = params.after_seq or 0
         max_bytes = PAGE_BYTES if params.max_bytes is None else params.max_bytes
         if params.wait_ms and not log.has_news(after_seq):
@@ -118,7 +123,7 @@ class Processes:
         """``process/write``: answered when the kernel has all of the chunk, or never will."""
         process = self._processes.get(params.process_id)
         if process is None:
-            return wire.WriteResult("unknownProcess")
+            return wire.WriteResult("stdinClosed" if params.process_id in self._records else "unknownProcess")
         delivery = process.write(params.chunk, params.write_id, params.close_stdin)
         if delivery.status is None:
             await step_aside()
@@ -136,26 +141,28 @@ class Processes:
 
     async def terminate(self, params: wire.TerminateParams) -> wire.TerminateResult:
         """``process/terminate``: TERM, grace, KILL; answers at once. The leader may be gone, its group not."""
-        process = self._processes.get(params.process_id)
-        if process is None:
+        record = self._records.get(params.process_id)
+        if record is None:
             return wire.TerminateResult(running=False)
-        running = process.running
-        grace = GRACE_SECONDS if params.grace_ms is None else params.grace_ms / 1000
-        process.ending.stop("terminated", grace)
+        running = record.ended is None
+        process = self._processes.get(params.process_id)
+        ending = self._leaderless.get(record.pid) if process is None else process.ending
+        if ending is not None:
+            ending.stop("terminated", GRACE_SECONDS if params.grace_ms is None else params.grace_ms / 1000)
         return wire.TerminateResult(running=running)
 
     async def resize(self, params: wire.ResizeParams) -> Empty:
         """``process/resize``: of the terminal of a process that runs; afterwards there is nothing to resize."""
-        process = self._get(params.process_id)
-        if not process.child.tty:
+        if not self._record(params.process_id).tty:
             raise invalid_params("$.processId", f"process {params.process_id} has no terminal", "notATerminal")
-        if process.running:
+        process = self._processes.get(params.process_id)
+        if process is not None and process.running:
             process.child.resize(params.size.rows, params.size.cols)
         return Empty()
 
     async def list(self, _: Empty) -> wire.ListResult:
         """``process/list``."""
-        return wire.ListResult([process.info() for process in self._processes.values()])
+        return wire.ListResult([record.info() for record in self._records.values()])
 
     async def release(self, params: wire.ReleaseParams) -> wire.ReleaseResult:
         """``process/release``: forget a closed process; one that runs is left alone."""
@@ -163,26 +170,36 @@ class Processes:
 
     def stop_all(self, grace: float) -> None:
         """Stop every group that has a member, be its process running, retained or forgotten."""
-        for ending in [*(process.ending for process in self._processes.values()), *self._leaderless]:
+        for process in self._processes.values():
+            process.ending.stop("shutdown", grace)
+        for ending in self._leaderless.values():
             ending.stop("shutdown", grace)
 
     async def _own(self, process: Process) -> None:
+        process_id = process.record.process_id
         try:
             await process.supervise()
         finally:
-            self.retention.keep(process.process_id, process.log.retained_bytes)
+            del self._processes[process_id]
+            self._leaderless[process.record.pid] = process.ending
+            self._leaderless = {pid: ending for pid, ending in self._leaderless.items() if ending.has_group()}
+            self.retention.keep(process_id, process.record.size)
 
-    def _get(self, process_id: str) -> Process:
+    def _record(self, process_id: str) -> Record:
         try:
-            return self._processes[process_id]
+            return self._records[process_id]
         except KeyError:
             raise Fault(INVALID_REQUEST, f"unknown process id {process_id}", "unknownProcess") from None
 
     def _forget(self, process_id: str) -> None:
-        process = self._processes.pop(process_id)
-        self._leaderless = [ending for ending in self._leaderless if ending.has_group()]
-        if process.ending.has_group():
-            self._leaderless.append(process.ending)
+        del self._records[process_id]
+
+
+def _server_cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"  # it was removed under us; a child that names no cwd starts in it all the same
 
 
 def _size(params: wire.StartParams) -> tuple[int, int] | None:
