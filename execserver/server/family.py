@@ -52,6 +52,9 @@ class Family:
                 return  # no child at all
             if found is None or found.si_pid in self._unreaped:
                 return
+            if found.si_pid == self._guardian.pid:
+                self._guardian.revive()
+                continue
             os.waitpid(found.si_pid, os.WNOHANG)
             self._dismiss_groups()
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from execserver.server.child import OnReaped, PipeSource, PosixChild
 from execserver.server.guardian import Guardian
 from execserver.server.kernel import descriptor_limit
+from execserver.server.ledger import link_of
 from execserver.wire.errors import INTERNAL_ERROR, Fault, Kind, invalid_params
 
 _KINDS: dict[int, Kind] = {
@@ -92,7 +93,7 @@ def _spawn_on_pipes(command: Command, guardian: Guardian, on_reaped: OnReaped) -
             os.set_blocking(err, False)
             sources.append(PipeSource(err, "stderr"))
         actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate((stdin, stdout, stderr))]
-        pid, pidfd = _run(command, actions, os.readlink(f"/proc/self/fd/{stdout}"), guardian)
+        pid, pidfd = _run(command, actions, f"{link_of(stdout)} {link_of(stderr)}", guardian)
         ours.pop_all()
         return PosixChild(pid, pidfd, sources, feed, tty=False, on_reaped=on_reaped)
 
@@ -117,7 +118,7 @@ def _spawn_on_terminal(command: Command, guardian: Guardian, on_reaped: OnReaped
 
 
 def _run(command: Command, actions: list[Any], token: str, guardian: Guardian) -> tuple[int, int]:
-    """Spawn; return pid and pidfd. The guardian knows of the child, by its stdout, before it exists."""
+    """Spawn; return pid and pidfd. The guardian knows of the child, by its output, before it exists."""
     guardian.intend(token)
     try:
         with _working_directory(command.cwd), descriptor_limit:
