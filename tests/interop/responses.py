@@ -2,7 +2,8 @@
 
 Standard library only. It never thinks: each request takes the next turn of the script, and when the script has ended,
 a closing message ends Codex's run. A turn is what the model says, or a function that is given what Codex has sent back
-so far (a `Transcript`) and returns what the model says: so a script follows a session number.
+so far (a `Transcript`) and returns what the model says: so a script follows a session number. If it returns None, the
+time for it has not come: the model says something that takes a moment, and the function is asked again.
 """
 
 import json
@@ -18,6 +19,7 @@ Item: TypeAlias = dict[str, Any]
 """One item of what the model says: a call of a tool, or a message."""
 
 CLOSING = "The script has ended."
+PAUSES = 100  # of 0.1 s and more: an MCP server starts in one
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Transcript:
         return json.dumps(self.requests[0], ensure_ascii=False) if self.requests else ""
 
 
-Turn: TypeAlias = Sequence[Item] | Callable[[Transcript], Sequence[Item]]
+Turn: TypeAlias = Sequence[Item] | Callable[[Transcript], Sequence[Item] | None]
 
 
 def call(name: str, **arguments: object) -> Item:
@@ -74,6 +76,16 @@ def write_stdin(session: int, chars: str, *, yield_time_ms: int = 20_000) -> Ite
     return call("write_stdin", session_id=session, chars=chars, yield_time_ms=yield_time_ms)
 
 
+def when_offered(servers: Sequence[str], say: Sequence[Item]) -> Turn:
+    """Say it once the tools of these MCP servers are offered: Codex does not wait for them to start."""
+
+    def turn(so_far: Transcript) -> Sequence[Item] | None:
+        offered = {tool.get("name") for tool in so_far.requests[-1]["tools"]}
+        return say if offered >= {f"mcp__{server}" for server in servers} else None
+
+    return turn
+
+
 def apply_patch(text: str) -> Item:
     """A patch, which is no JSON but a text of its own grammar."""
     return {"type": "custom_tool_call", "name": "apply_patch", "input": text}
@@ -87,21 +99,28 @@ class Model:
         self.failure: Exception | None = None  # of a turn that is a function: raised in its thread, shown in the test
         self._script = list(script)
         self._lock = threading.Lock()
+        self._place = 0
+        self._pauses = 0
         self._calls = 0
 
     def answer(self, body: dict[str, Any]) -> list[Item]:
         """Record the request; say what comes next in the script, with numbered calls."""
         with self._lock:
-            place = len(self.transcript.requests)
             self.transcript.requests.append(body)
-            return [self._numbered(item) for item in self._say(place)]
+            return [self._numbered(item) for item in self._say()]
 
-    def _say(self, place: int) -> Sequence[Item]:
-        if place >= len(self._script):
+    def _say(self) -> Sequence[Item]:
+        if self._place == len(self._script):
             content = [{"type": "output_text", "text": CLOSING}]
             return [{"type": "message", "role": "assistant", "content": content}]
-        turn = self._script[place]
-        return turn(self.transcript) if callable(turn) else turn
+        turn = self._script[self._place]
+        items = turn(self.transcript) if callable(turn) else turn
+        if items is None:
+            self._pauses += 1
+            assert self._pauses <= PAUSES, "the time for the next turn never came"
+            return [run("sleep 0.1")]
+        self._place += 1
+        return items
 
     def _numbered(self, item: Item) -> Item:
         self._calls += 1

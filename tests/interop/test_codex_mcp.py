@@ -8,7 +8,7 @@ import pytest
 
 from . import mcp
 from .codex import SERVER, Codex, said
-from .responses import call_mcp, run
+from .responses import call_mcp, run, when_offered
 
 pytestmark = pytest.mark.interop
 
@@ -28,7 +28,7 @@ def test_an_mcp_server_over_stdio_runs_as_a_process_of_our_server(codex: Codex) 
     done = codex.run(
         [
             [run("echo $PPID")],
-            [call_mcp("shouter", "shout", text="quiet")],
+            when_offered(["shouter"], [call_mcp("shouter", "shout", text="quiet")]),
             [call_mcp("shouter", "shout", text="x" * 200_000)],
         ],
         model=UNKNOWN_MODEL,
@@ -46,8 +46,9 @@ def test_an_mcp_server_over_http_is_called_from_our_server(codex: Codex, tmp_pat
     with mcp.over_http() as port:
         how = f'url = "http://127.0.0.1:{port}/mcp"\nhttp_headers = {{ x-word = "word" }}\nstartup_timeout_sec = 15'
         how = configured(codex, how).replace("cwd = ", "# cwd = ")  # an HTTP server has no directory
-        done = codex.run([[call_mcp("shouter", "shout", text="quiet")]], model=UNKNOWN_MODEL, config=how)
-    assert "QUIET|word" in done.outputs[0]
+        script = [when_offered(["shouter"], [call_mcp("shouter", "shout", text="quiet")])]
+        done = codex.run(script, model=UNKNOWN_MODEL, config=how)
+    assert "QUIET|word" in done.outputs[-1]
     requests = [json.loads(line) for line in wire.read_text().splitlines()]
     bodies = [each["params"] for each in requests if each.get("method") == "http/request"]
     assert any(f":{port}/mcp" in body["url"] and body["streamResponse"] for body in bodies)

@@ -11,7 +11,7 @@ import pytest
 
 from . import mcp
 from .codex import ROOT, SERVER, Codex, ours_only, said
-from .responses import call_mcp, run
+from .responses import call_mcp, run, when_offered
 
 pytestmark = pytest.mark.interop
 
@@ -58,16 +58,17 @@ def test_step_five_gives_the_model_the_tools_of_both_servers(installed: Codex) -
     with mcp.over_http() as port:
         notes = snippet("toml", "mcp_servers.notes").replace("/srv/project", str(installed.workspace))
         tickets = snippet("toml", "mcp_servers.tickets").replace("8080", str(port))
+        both = [call_mcp("notes", "shout", text="quiet"), call_mcp("tickets", "shout", text="low")]
         done = installed.run(
-            [[call_mcp("notes", "shout", text="quiet"), call_mcp("tickets", "shout", text="low")]],
+            [when_offered(["notes", "tickets"], both)],
             model="some-model",
             flags=[],
             settings=snippet("toml", "sandbox_mode"),
             config=f"{notes}\n{tickets}",
             env=path_with(installed),
         )
-    assert "QUIET" in done.outputs[0]
-    assert "LOW" in done.outputs[1]
+    assert "QUIET" in done.outputs[-2]
+    assert "LOW" in done.outputs[-1]
 
 
 def test_the_recording_environment_records_both_directions(installed: Codex) -> None:
