@@ -12,7 +12,8 @@ from execserver.server.descendants import kill_descendants
 from execserver.server.family import Family
 from execserver.server.guardian import Guardian
 from execserver.server.kernel import descriptor_limit, prepare_process
-from execserver.server.serve import Host, Limits, serve
+from execserver.server.limits import DEFAULTS, Limits
+from execserver.server.serve import Host, serve
 from execserver.server.stderr import log_to_stderr
 from execserver.server.stdio import take_wire
 
@@ -22,7 +23,7 @@ SWEEP_SECONDS: Final = 0.5
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def run_daemon(limits: Limits, *, log_level: str = "warning") -> None:
+def run_daemon(limits: Limits = DEFAULTS, *, log_level: str = "warning") -> None:
     """Serve on stdin and stdout until the session ends."""
     prepare_process()
     descriptor_limit.raise_ours()

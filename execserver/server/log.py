@@ -14,7 +14,6 @@ from trio.lowlevel import ParkingLot
 
 from execserver.wire.process import Chunk, ReadResult, Stream
 
-RETAIN_BYTES = 1024 * 1024
 RETAIN_CHUNKS = 16_384  # many tiny writes must not cost more memory than a few large ones
 PAGE_BYTES = 1024 * 1024  # of a read that names no maxBytes
 
@@ -43,7 +42,7 @@ class EventLog:
         "stdout_bytes",
     )
 
-    def __init__(self, max_bytes: int = RETAIN_BYTES) -> None:
+    def __init__(self, max_bytes: int) -> None:
         """``max_bytes`` of output are retained."""
         self._max_bytes = max_bytes
         # Three columns of one table, whose rows before `_first` are evicted: 50 bytes a chunk beside its content.

@@ -16,13 +16,13 @@ from execserver.server.confinement import refuse_confinement
 from execserver.server.eager import step_aside
 from execserver.server.ending import GRACE_SECONDS, Ending
 from execserver.server.environment import child_environment
-from execserver.server.log import PAGE_BYTES, RETAIN_BYTES
+from execserver.server.log import PAGE_BYTES
 from execserver.server.method import Method
 from execserver.server.outbox import Outbox
 from execserver.server.paths import parse_path
 from execserver.server.process import Process
 from execserver.server.record import Record
-from execserver.server.retention import RETAIN_SECONDS, Retention
+from execserver.server.retention import Retention
 from execserver.server.spawn import Command
 from execserver.wire import process as wire
 from execserver.wire.base import Empty
@@ -43,8 +43,8 @@ class Processes:
         nursery: trio.Nursery,
         spawn: Spawn,
         *,
-        retain_bytes: int = RETAIN_BYTES,
-        retain_seconds: float = RETAIN_SECONDS,
+        retain_bytes: int,
+        retain_seconds: float,
     ) -> None:
         """``nursery`` owns the processes: it ends when they have."""
         self._outbox = outbox

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 import trio
 
-RETAIN_SECONDS: Final = 80.0  # the reference server's
 RETAIN_ALL_BYTES: Final = 256 * 1024 * 1024
 RECORD_BYTES: Final = 2 * 1024  # what a process without output is charged: its objects, measured at 1.2 KiB
 

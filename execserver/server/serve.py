@@ -15,10 +15,9 @@ import trio
 
 from execserver.lines import LineSplitter, Oversized
 from execserver.server.ending import GRACE_SECONDS
-from execserver.server.log import RETAIN_BYTES
+from execserver.server.limits import Limits
 from execserver.server.outbox import Outbox
 from execserver.server.processes import Processes, Spawn
-from execserver.server.retention import RETAIN_SECONDS
 from execserver.server.rpc import Rpc, Unfinished
 from execserver.server.session import Session
 from execserver.server.stdio import Wire
@@ -32,15 +31,6 @@ FLUSH_SECONDS: Final = 1.0  # for a client that reads to get the rest
 _LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
 
 
-class Limits(NamedTuple):
-    """What a session may hold; see ``docs/reference/limits.md``."""
-
-    max_line_bytes: int = 64 * 1024 * 1024
-    max_in_flight: int = 256
-    retain_bytes: int = RETAIN_BYTES
-    retain_seconds: float = RETAIN_SECONDS
-
-
 class Host(NamedTuple):
     """What the process that serves provides: the daemon all of it, a server inside another program less."""
 
@@ -49,9 +39,8 @@ class Host(NamedTuple):
     sweep: Callable[[], Awaitable[None]]  # ends what got away from its group
 
 
-async def serve(wire: Wire, host: Host, limits: Limits | None = None) -> None:
+async def serve(wire: Wire, host: Host, limits: Limits) -> None:
     """Serve until the session ends, then until all of it has ended."""
-    limits = limits or Limits()
     outbox = Outbox(wire)
     reading = trio.CancelScope()
 
