@@ -13,7 +13,11 @@ class Header(Message, frozen=True):
 
 
 class RequestParams(Message, frozen=True):
-    """``stream_response`` sends the body as `BodyDelta` notifications after the answer."""
+    """``stream_response`` sends the body as `BodyDelta` notifications after the answer.
+
+    ``timeout_ms`` is for the whole of the request, a streamed body too. ``request_id`` is not that of another body
+    that is being streamed.
+    """
 
     method: str
     url: str
@@ -34,7 +38,10 @@ class RequestResult(Message, frozen=True):
 
 
 class BodyDelta(Message, frozen=True):
-    """``http/request/bodyDelta``: ``seq`` counts from 1; the last one has ``done`` or ``error``."""
+    """``http/request/bodyDelta``: ``seq`` counts from 1.
+
+    The last one is empty and ``done``; ``error`` says why, where the body is not whole.
+    """
 
     request_id: str
     seq: int
