@@ -42,7 +42,7 @@ class Session(Mapping[str, Method]):
         self._outbox = outbox
         self._requests = requests
         self._shut_down = shut_down
-        self._close_files: Callable[[], Awaitable[None]] | None = None
+        self._closing: list[Callable[[], Awaitable[None]]] = []
         self._methods: dict[str, Method] = {
             "environment/info": Method(Empty, self._environment_info),
             "ping": Method(Empty, self._ping),
@@ -70,8 +70,8 @@ class Session(Mapping[str, Method]):
 
     async def aclose(self) -> None:
         """Give up what the session holds besides its processes."""
-        if self._close_files is not None:
-            await self._close_files()
+        for close in self._closing:
+            await close()
 
     def __getitem__(self, name: str) -> Method:
         """Look a method up, importing it at its first use."""
@@ -118,13 +118,15 @@ class Session(Mapping[str, Method]):
         from execserver.server.files import Files
 
         files = Files()
-        self._close_files = files.aclose
+        self._closing.append(files.aclose)
         return self._without(files.methods)
 
     def _load_http(self) -> dict[str, Method]:
         from execserver.server.http import Http
 
-        return self._without(Http(self._push, self._requests).methods)
+        http = Http(self._push, self._requests)
+        self._closing.append(http.aclose)
+        return self._without(http.methods)
 
     def _without(self, methods: dict[str, Method]) -> dict[str, Method]:
         for name in methods:
