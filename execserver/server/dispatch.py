@@ -48,7 +48,7 @@ class Dispatcher:
         outcome = await dispatch_request(self._callees, NOCONTEXT, request)
         try:
             return encode_line(to_serializable_one(to_response(*outcome)))
-        except UnicodeEncodeError:  # a lone surrogate: a handler let a name of the system through as it was
+        except (UnicodeEncodeError, RecursionError):  # a lone surrogate in a name of the system; deep metadata
             logger.exception("the answer of %s cannot be encoded", method)
             failure = ErrorObject(INTERNAL_ERROR, "internal error", {"kind": "internalError"})
             return encode_line(Failure(request_id, failure))
