@@ -1,0 +1,101 @@
+"""Handlers begun inside the reader: done at once, or stepped aside and finished in a task."""
+
+import pytest
+import trio
+
+from execserver.server.eager import WAITING, begin, finish, step_aside
+
+
+def test_a_coroutine_that_never_waits_is_done_when_it_is_begun() -> None:
+    async def answer() -> int:
+        return 7
+
+    assert begin(answer()) == 7
+
+
+def test_what_a_coroutine_raises_is_raised_where_it_is_begun() -> None:
+    async def fail() -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        begin(fail())
+
+
+async def test_what_stepped_aside_goes_on_where_it_stood() -> None:
+    done: list[str] = []
+
+    async def handler() -> str:
+        done.append("before")
+        await step_aside()
+        await trio.lowlevel.checkpoint()
+        done.append("after")
+        return "answer"
+
+    coroutine = handler()
+    assert begin(coroutine) is WAITING
+    assert done == ["before"]
+    assert await finish(coroutine) == "answer"
+    assert done == ["before", "after"]
+
+
+async def test_what_fails_after_stepping_aside_fails_in_its_task() -> None:
+    async def handler() -> None:
+        await step_aside()
+        raise ValueError("late")
+
+    coroutine = handler()
+    begin(coroutine)
+    with pytest.raises(ValueError, match="late"):
+        await finish(coroutine)
+
+
+async def test_a_coroutine_is_cancelled_with_the_task_that_finishes_it(autojump_clock: trio.testing.MockClock) -> None:
+    ended: list[str] = []
+
+    async def handler() -> None:
+        await step_aside()
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append("cancelled")
+
+    coroutine = handler()
+    begin(coroutine)
+    with trio.move_on_after(5) as scope:
+        await finish(coroutine)
+    assert (scope.cancelled_caught, ended) == (True, ["cancelled"])
+
+
+async def test_stepping_aside_again_or_outside_of_the_reader_does_nothing() -> None:
+    async def handler() -> str:
+        await step_aside()
+        await step_aside()
+        return "answer"
+
+    assert await handler() == "answer"
+    coroutine = handler()
+    begin(coroutine)
+    assert await finish(coroutine) == "answer"
+
+
+async def test_a_checkpoint_without_stepping_aside_is_a_mistake_that_is_told_and_cleaned_up() -> None:
+    ended: list[bool] = []
+
+    async def handler() -> None:
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            ended.append(True)
+
+    with pytest.raises(RuntimeError, match=r"handler.* reached a checkpoint without step_aside\(\)"):
+        begin(handler())
+    assert ended == [True]
+
+
+async def test_after_a_coroutine_has_failed_nobody_is_inside_the_reader() -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        begin(fail())
+    await step_aside()
