@@ -11,7 +11,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from trio.testing import wait_all_tasks_blocked
 
 from execserver.server import log as module
-from execserver.server.log import RETAIN_BYTES, RETAIN_CHUNKS, EventLog
+from execserver.server.limits import DEFAULTS
+from execserver.server.log import RETAIN_CHUNKS, EventLog
 from execserver.wire.process import Chunk, Stream
 
 STREAMS: list[Stream] = ["stdout", "stderr", "pty"]
@@ -154,15 +155,15 @@ def appended(log: EventLog, chunks: Iterator[bytes]) -> None:
 
 
 def test_the_last_mebibyte_is_retained() -> None:
-    log = EventLog()
+    log = EventLog(DEFAULTS.retain_bytes)
     appended(log, (b"x" * 1000 for _ in range(2000)))
-    assert RETAIN_BYTES - 1000 < log.retained_bytes <= RETAIN_BYTES == 1024 * 1024
+    assert 1024 * 1024 - 1000 < log.retained_bytes <= 1024 * 1024
     assert log.retained_bytes + log.dropped_bytes == 2_000_000
     assert log.read(0).chunks[0].seq == log.oldest_seq == 2001 - log.retained_bytes // 1000
 
 
 def test_at_most_16384_chunks_are_retained_however_small() -> None:
-    log = EventLog()
+    log = EventLog(DEFAULTS.retain_bytes)
     appended(log, (b"x" for _ in range(40_000)))
     assert len(log.read(0).chunks) == log.retained_bytes == RETAIN_CHUNKS == 16_384
     assert log.oldest_seq == 40_001 - RETAIN_CHUNKS
@@ -192,7 +193,7 @@ def test_the_exit_and_the_close_outlive_all_output() -> None:
 
 @pytest.mark.parametrize("happens", ["output", "exited", "closed"])
 async def test_every_waiting_poll_is_woken_by_every_event(happens: str) -> None:
-    log = EventLog()
+    log = EventLog(DEFAULTS.retain_bytes)
     woken: list[int] = []
 
     async def wait(number: int) -> None:
