@@ -13,6 +13,7 @@ import os
 import signal
 import termios
 from collections.abc import Callable, Sequence
+from subprocess import Popen
 from typing import Final, NamedTuple, Protocol
 
 import trio
@@ -143,7 +144,7 @@ class PosixChild:
 
     def __init__(
         self,
-        pid: int,
+        popen: Popen[bytes],
         pidfd: int,
         sources: Sequence[PipeSource],
         stdin: int,
@@ -152,9 +153,10 @@ class PosixChild:
         on_reaped: "OnReaped",
     ) -> None:
         """Take over the descriptors. ``stdin`` is -1 where there is none to feed."""
-        self.pid = pid
+        self.pid = popen.pid
         self.sources = sources
         self.tty = tty
+        self._popen = popen
         self._pidfd = pidfd
         self._stdin = stdin
         self._on_reaped = on_reaped
@@ -170,7 +172,7 @@ class PosixChild:
         _, status, usage = os.wait4(self.pid, 0)
         self._reaped = True
         self._on_reaped(self)
-        code = os.waitstatus_to_exitcode(status)
+        code = self._popen.returncode = os.waitstatus_to_exitcode(status)
         return Ended(
             exit_code=code if code >= 0 else 128 - code,
             signal=None if code >= 0 else signal_name(-code),

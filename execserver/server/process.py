@@ -26,8 +26,8 @@ from execserver.wire.process import (
 )
 
 LARGE_BYTES: Final = 8 * 1024  # a stream whose last chunk was this large waits for its turn before the next
-# EIO follows a session leader's end at once, unless the leader had given its terminal up (TIOCNOTTY) to a descendant.
-HANGUP_SECONDS: Final = 0.5
+# EIO follows a session leader's end within 1 ms, unless a descendant ignores SIGHUP and so keeps the terminal.
+HANGUP_SECONDS: Final = 0.2
 _UNTIL_END_OF_FILE: Final = 1 << 62
 
 

@@ -50,7 +50,7 @@ class Retention:
     async def run(self) -> None:
         """Forget each process when its time is over. Never returns."""
         while True:
-            if not self._kept:
+            while not self._kept:
                 self._added = trio.Event()
                 await self._added.wait()
             process_id, kept = next(iter(self._kept.items()))

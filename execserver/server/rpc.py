@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_PARAMS = Raw(b"{}")
-NULL = Raw(b"null")
 # What ends or watches processes must work most of all when a client has filled the server with requests.
 NEVER_BUSY = frozenset({"process/terminate", "process/signal", "ping"})
 
@@ -99,7 +98,9 @@ class Rpc:
         assert not isinstance(incoming.id, float | msgspec.UnsetType)  # decode_request refuses them
         try:
             self._admit(incoming.method)
-            params = NO_PARAMS if incoming.params is UNSET or incoming.params == NULL else incoming.params
+            params = (
+                NO_PARAMS if incoming.params is UNSET or memoryview(incoming.params) == b"null" else incoming.params
+            )
             if incoming.method == "initialize":
                 return self._begin_session(incoming.id, params)
         except Fault as fault:
@@ -161,3 +162,7 @@ class Rpc:
 
 def _failure(request_id: Id | None, fault: Fault) -> bytes:
     return encode_line(Failure(request_id, ErrorObject(fault.code, fault.message, fault.data)))
+
+
+def _is_null(raw: Raw) -> bool:
+    return bytes(memoryview(raw)[:5]) == b"null"  # without a copy of what may be 64 MiB
