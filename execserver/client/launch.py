@@ -1,0 +1,70 @@
+"""How the daemon is launched and ended, the same for every adapter. No I/O."""
+
+import contextlib
+import fcntl
+import signal
+import sys
+from collections.abc import Sequence
+
+STDERR_BYTES = 16 << 10  # the tail of its stderr, for the reason in `Disconnected`
+LAST_WORDS_SECONDS = 1.0  # how long the exit status and the rest of stderr may take after the end of stdout
+READ_BYTES = 256 << 10
+PIPE_BYTES = 1 << 20
+
+
+def command_line(command: Sequence[str] | None) -> tuple[list[str], int | None]:
+    """Give the command to launch, and the process group for it: None is this program's, 0 its own."""
+    if command is None:
+        # In a process group of its own: Ctrl-C is this program's, and ending the daemon is this program's decision.
+        # Not so for other commands: ssh must stay in the foreground to ask for a password.
+        return [sys.executable, "-m", "execserver"], 0
+    if isinstance(command, str | bytes):
+        raise TypeError("command is a sequence of arguments, not a command line; there is no shell")
+    return list(command), None
+
+
+def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float], ...]:
+    """Give what ends the daemon: a signal (None: end of file) and how long to wait after it."""
+    return (None, timeout * 0.7), (signal.SIGTERM, timeout * 0.3), (signal.SIGKILL, 1.0)
+
+
+class Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self, bound: int = STDERR_BYTES) -> None:
+        self._bound = bound
+        self._data = b""
+
+    def add(self, data: bytes) -> None:
+        """Take what came next."""
+        self._data = (self._data + data)[-self._bound :]
+
+    def text(self) -> str:
+        """Give what was kept."""
+        return self._data.decode(errors="replace").strip()
+
+
+def describe_end(command: Sequence[str], returncode: int | None, stderr: Tail) -> str:
+    """Say why the connection ended, with all that is known."""
+    name = command[0]
+    if returncode is None:
+        reason = f"{name} closed its stdout"
+    elif returncode < 0:
+        reason = f"{name} was killed by {signal.Signals(-returncode).name}"
+    else:
+        reason = f"{name} exited with {returncode}"
+    said = stderr.text()
+    return f"{reason}; its stderr ends: {said}" if said else reason
+
+
+def describe_silence(command: Sequence[str], seconds: float, said: str, stderr: Tail) -> str:
+    """Say that nobody answered the handshake, with all that came instead."""
+    reason = f"{command[0]} did not answer initialize within {seconds:g} s{said}"
+    text = stderr.text()
+    return f"{reason}; its stderr ends: {text}" if text else reason
+
+
+def enlarge_pipe(descriptor: int) -> None:
+    """Let the pipe hold more, where the system can: fewer wake-ups on both sides."""
+    with contextlib.suppress(AttributeError, OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

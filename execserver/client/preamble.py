@@ -1,0 +1,25 @@
+"""What a command says before it speaks the protocol: a login banner, or why it cannot. No I/O."""
+
+PREAMBLE_BYTES = 64 << 10
+SHOWN_BYTES = 2000  # of it in an error: the end says most
+
+
+class Preamble:
+    """Skips lines, within a limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._skipped = 0
+        self._tail = b""
+
+    def skip(self, line: bytes) -> bool:
+        """Take a line that is no message; return whether it was within the limit."""
+        self._skipped += len(line) + 1
+        self._tail = (self._tail + line + b"\n")[-SHOWN_BYTES:]
+        return self._skipped <= self._limit
+
+    def describe(self) -> str:
+        """Say what was skipped, for an error."""
+        if not self._tail:
+            return ""
+        return f"; it said {self._tail.decode(errors='replace').strip()!r}"

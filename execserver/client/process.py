@@ -1,0 +1,160 @@
+"""The requests about one process, each as something to wait for. No I/O."""
+
+from typing import TYPE_CHECKING, Any
+
+from execserver.client.calls import Call
+from execserver.client.errors import RpcError
+from execserver.client.following import Following
+from execserver.client.inbound import TextPage, encode_base64
+from execserver.client.results import Page, to_page
+from execserver.client.source import Source
+from execserver.client.subscription import Subscription, Watch
+from execserver.wire import process as wire
+from execserver.wire.base import Empty
+from execserver.wire.errors import INVALID_REQUEST
+
+if TYPE_CHECKING:
+    from execserver.client.core import ClientCore
+
+WRITE_BYTES = 256 << 10  # of one process/write: no call fills the connection for long
+PAGE_BYTES = 1 << 20
+
+
+class ProcessCore:
+    """One process of this connection."""
+
+    def __init__(self, core: "ClientCore", following: Following) -> None:
+        self.core = core
+        self._following = following
+        self._writes = 0
+        self.process_id = following.facts.process_id
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process number on its machine."""
+        return self._following.facts.pid
+
+    def subscribe(self, after_seq: int = 0) -> Subscription:
+        """Begin a subscription."""
+        return self._following.subscribe(after_seq)
+
+    def watch(self, *, closed: bool = False) -> Watch:
+        """Wait for the exit, or for the close."""
+        return self._following.watch(closed=closed)
+
+    def write(self, data: bytes | bytearray | memoryview, *, close: bool = False) -> "Write":
+        """Write to stdin; ``close`` closes it behind the data."""
+        if close:
+            self.core.require("closeStdin")
+        return Write(self, data, close=close)
+
+    def close_stdin(self) -> "Write":
+        """Close stdin. That it is closed already is no error."""
+        self.core.require("closeStdin")
+        return Write(self, b"", close=True, closed_is_fine=True)
+
+    def send_chunk(self, chunk: bytes | memoryview, *, close: bool) -> Call[wire.WriteResult]:
+        """Queue one ``process/write``."""
+        self._writes += 1
+        params: dict[str, Any] = self._params(chunk=encode_base64(chunk), writeId=str(self._writes))
+        if close:
+            params["closeStdin"] = True
+        return self.core.call("process/write", params, wire.WriteResult)
+
+    def signal(self, name: str) -> Call[bool | None]:
+        """Signal the process group. Whether there was one; None from a server that does not say."""
+        if name != "interrupt":
+            self.core.require("signalNames")
+        return self.core.call(
+            "process/signal", self._params(signal=name), wire.SignalResult, lambda result: result.delivered
+        )
+
+    def terminate(self, grace: float | None = None) -> Call[bool]:
+        """End the process group. Whether the leader still ran."""
+        params = self._params()
+        if grace is not None:
+            self.core.require("graceMs")
+            params["graceMs"] = round(grace * 1000)
+        return self.core.call("process/terminate", params, wire.TerminateResult, lambda result: result.running)
+
+    def resize(self, rows: int, cols: int) -> Call[None]:
+        """Resize the terminal."""
+        self.core.require("process/resize")
+        params = self._params(size={"rows": rows, "cols": cols})
+        return self.core.call("process/resize", params, Empty, lambda _: None)
+
+    def read(self, after_seq: int = 0, max_bytes: int | None = None, wait: float = 0.0) -> Call[Page]:
+        """Read retained output."""
+        params = self._params(afterSeq=after_seq)
+        if max_bytes is not None:
+            params["maxBytes"] = max_bytes
+        if wait:
+            params["waitMs"] = round(wait * 1000)
+        return self.core.call("process/read", params, TextPage, to_page)
+
+    def release(self) -> Call[bool]:
+        """Forget the process."""
+        self.core.require("process/release")
+        return self.core.call("process/release", self._params(), wire.ReleaseResult, lambda result: result.released)
+
+    def _params(self, **members: Any) -> dict[str, Any]:
+        return {"processId": self.process_id, **members}
+
+
+def list_processes(core: "ClientCore") -> Call[list[wire.ProcessInfo]]:
+    """List every running and retained process."""
+    core.require("process/list")
+    return core.call("process/list", {}, wire.ListResult, lambda result: result.processes)
+
+
+class Write(Source[None]):
+    """A write of any length, a chunk at a time: the next one goes out when the kernel has taken the one before.
+
+    It goes on by itself, also when nobody waits for it.
+    """
+
+    def __init__(
+        self, process: ProcessCore, data: bytes | bytearray | memoryview, *, close: bool, closed_is_fine: bool = False
+    ) -> None:
+        self._process = process
+        self._fine = ("accepted", "stdinClosed") if closed_is_fine else ("accepted",)
+        self._rest = memoryview(bytes(data))
+        self._close = close
+        self._call: Call[wire.WriteResult] | None = None
+        self._status = "accepted"
+        self._next()
+
+    def advance(self) -> bool:
+        """Whether all of it has been taken, or the rest will not be."""
+        return self._call is None or self._process.core.disconnected is not None
+
+    def take(self) -> None:
+        """Raise `RpcError` if stdin was closed; ``kind`` is the status that the server gave."""
+        if self._call is not None:
+            self._call.take()
+        if self._status not in self._fine:
+            problem = f"nothing more can be written to process {self._process.process_id}: {self._status}"
+            raise RpcError(INVALID_REQUEST, problem, self._status)
+
+    def cancel(self) -> None:
+        """Send no more."""
+        self._rest = self._rest[:0]
+        self._close = False
+
+    def _next(self) -> None:
+        chunk, self._rest = self._rest[:WRITE_BYTES], self._rest[WRITE_BYTES:]
+        self._call = self._process.send_chunk(chunk, close=self._close and not self._rest)
+        self._call.wake = self._answered
+
+    def _answered(self) -> None:
+        assert self._call is not None
+        try:
+            self._status = self._call.take().status
+        except RpcError:  # `take` raises it again
+            return self.wake()
+        if self._status == "accepted" and self._rest:
+            self._next()
+        else:
+            self._call = None
+            self.wake()
+        return None

@@ -1,0 +1,180 @@
+"""``run()``: a whole command in one call. No I/O."""
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from execserver.client.core import ClientCore
+from execserver.client.errors import ExecServerError
+from execserver.client.events import Closed, Event, Exited, Lost, Output
+from execserver.client.process import ProcessCore, Write
+from execserver.client.results import Result
+from execserver.client.source import Source
+from execserver.client.starting import RunOptions, StartOptions
+
+
+class Captured:
+    """One stream's bytes: all of them, or head and tail within a bound."""
+
+    def __init__(self, bound: int | None) -> None:
+        self._head_room = None if bound is None else bound // 2
+        self._tail_bound = 0 if bound is None else bound - bound // 2
+        self._head: list[bytes] = []
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self.total = 0
+
+    def add(self, data: bytes) -> None:
+        """Take what came next."""
+        self.total += len(data)
+        if self._head_room is None:
+            self._head.append(data)
+            return
+        if self._head_room:
+            self._head.append(data[: self._head_room])
+            data, self._head_room = data[self._head_room :], max(0, self._head_room - len(data))
+        if data:
+            self._tail.append(data)
+            self._tail_bytes += len(data)
+            while self._tail_bytes - len(self._tail[0]) >= self._tail_bound:
+                self._tail_bytes -= len(self._tail.popleft())
+
+    def finish(self) -> tuple[bytes, int]:
+        """Give what was kept, and how many bytes between head and tail were not."""
+        tail = b"".join(self._tail)
+        kept = b"".join(self._head) + tail[max(0, len(tail) - self._tail_bound) :]
+        return kept, self.total - len(kept)
+
+
+class Run(Source[Result]):
+    """A process followed to its end, or for ``drain`` seconds after its exit. ``clock`` gives seconds."""
+
+    def __init__(
+        self,
+        process: ProcessCore,
+        clock: Callable[[], float],
+        *,
+        data: bytes | None,
+        timeout: float | None,
+        max_output: int | None,
+        drain: float,
+    ) -> None:
+        self._process = process
+        self._clock = clock
+        self._began = clock()
+        self._timeout_at = None if timeout is None else self._began + timeout
+        self._drain = drain
+        self._drained_at: float | None = None
+        self._captured = {"stdout": Captured(max_output), "stderr": Captured(max_output)}
+        self._subscription = process.subscribe()
+        self._exited: Exited | None = None
+        self._ended_at = self._began
+        self._closed: Closed | None = None
+        self._lossy = False
+        self._timed_out = False
+        self._error: ExecServerError | None = None
+        self._given_up = False
+        # A child that ends without reading its input is no error, as for subprocess.run.
+        self._input: Write | None = None if data is None else process.write(data, close=True)
+        self._subscription.wake = self._stirred
+
+    @property
+    def patience(self) -> float | None:
+        """Until the next deadline, or until the subscription asks the server."""
+        limits = [self._subscription.patience]
+        limits += [max(0.0, at - self._clock()) for at in (self._timeout_at, self._drained_at) if at is not None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def advance(self) -> bool:
+        """Collect what has come; return whether that is all."""
+        while not self._over and self._subscription.advance():
+            try:
+                self._collect(self._subscription.take())
+            except ExecServerError as error:
+                self._error = error
+        if self._drained_at is not None and self._clock() >= self._drained_at:
+            self._given_up = True
+        return self._over
+
+    def expire(self) -> None:
+        """See which deadline has passed; else nothing came for long."""
+        if self._timeout_at is not None and self._clock() >= self._timeout_at:
+            self._timeout_at = None
+            self._timed_out = True
+            self._process.terminate()
+        elif self._drained_at is None or self._clock() < self._drained_at:
+            self._subscription.expire()
+
+    def take(self) -> Result:
+        """Give the result, or the error that came before the exit."""
+        self._detach()
+        if self._error is not None:
+            raise self._error
+        assert self._exited is not None
+        (stdout, left_out), (stderr, left_out_too) = (stream.finish() for stream in self._captured.values())
+        exited = self._exited
+        return Result(
+            exited.exit_code,
+            exited.signal,
+            exited.reason,
+            stdout,
+            stderr,
+            self._ended_at - self._began if exited.duration is None else exited.duration,
+            timed_out=self._timed_out or exited.reason == "timeout",
+            complete=self._complete,
+            omitted=left_out + left_out_too,
+        )
+
+    def cancel(self) -> None:
+        """Nobody waits for the result: end the process."""
+        self._detach()
+        if self._exited is None or self._closed is None:
+            with suppress(ExecServerError):  # without a connection there is no process either
+                self._process.terminate()
+
+    @property
+    def _over(self) -> bool:
+        return self._closed is not None or self._given_up or self._error is not None
+
+    @property
+    def _complete(self) -> bool:
+        closed = self._closed
+        totals = (self._captured["stdout"].total, self._captured["stderr"].total)
+        return not self._lossy and closed is not None and (closed.stdout_bytes, closed.stderr_bytes) == totals
+
+    def _collect(self, event: Event) -> None:
+        match event:
+            case Output(_, stream, data):
+                self._captured["stderr" if stream == "stderr" else "stdout"].add(data)
+            case Lost():
+                self._lossy = True
+            case Exited():
+                self._exited = event
+                self._ended_at = self._clock()
+                self._drained_at = self._ended_at + self._drain
+                self._timeout_at = None
+            case Closed():
+                self._closed = event
+
+    def _stirred(self) -> None:
+        self.wake()
+
+    def _detach(self) -> None:
+        """Undo the cycle of references: what is not followed any more must not wait for a collection."""
+        del self._subscription.wake
+        if self._input is not None:
+            self._input.cancel()
+
+
+def prepare_run(
+    core: ClientCore, options: RunOptions, data: bytes | None, timeout: float | None
+) -> tuple[StartOptions, float | None]:
+    """Give what to start with, and the timeout that is left to `Run`: the server keeps it better if it can."""
+    prepared: StartOptions = {**options}  # type: ignore[typeddict-item]
+    if data is not None:
+        core.require("closeStdin")  # what reads its stdin to the end would never end
+        prepared["stdin"] = "pipe"
+    if timeout is not None and core.supports("timeoutMs"):
+        prepared["timeout"] = timeout
+        timeout = None
+    return prepared, timeout
