@@ -1,0 +1,248 @@
+"""The client for trio. ``async with connect() as server`` launches the daemon, and ends it with the block."""
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import trio
+
+from execserver.client import launch
+from execserver.client.core import ClientCore
+from execserver.client.errors import (
+    ClosedError,
+    Disconnected,
+    ExecServerError,
+    ProcessFailed,
+    ProtocolError,
+    RpcError,
+    StartError,
+    Unsupported,
+)
+from execserver.client.events import Closed, Event, Exited, Lost, Output, Text, Usage, decode
+from execserver.client.facade import Events, Process, Server
+from execserver.client.preamble import PREAMBLE_BYTES
+from execserver.client.results import Page, Result
+from execserver.client.source import Source
+from execserver.wire.process import EnvPolicy
+
+__all__ = [
+    "Closed",
+    "ClosedError",
+    "Disconnected",
+    "EnvPolicy",
+    "Event",
+    "Events",
+    "ExecServerError",
+    "Exited",
+    "Lost",
+    "Output",
+    "Page",
+    "Process",
+    "ProcessFailed",
+    "ProtocolError",
+    "Result",
+    "RpcError",
+    "Server",
+    "StartError",
+    "Text",
+    "Unsupported",
+    "Usage",
+    "connect",
+    "decode",
+]
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def connect(
+    command: Sequence[str] | None = None,
+    *,
+    client_name: str = "execserver-client",
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    preamble_limit: int = PREAMBLE_BYTES,
+    connect_timeout: float = 10.0,
+    shutdown_timeout: float = 5.0,
+    forward_stderr: bool = False,
+) -> AsyncIterator[Server]:
+    """Launch a daemon and speak with it until the end of the block.
+
+    ``command`` is any argv whose stdin and stdout are the wire; None is ``python -m execserver``. ``env`` and ``cwd``
+    are the daemon's. Up to ``preamble_limit`` bytes of lines before the first message are skipped. The end of the block
+    is the end of the daemon: end of file, SIGTERM, SIGKILL, within ``shutdown_timeout`` seconds. The last 16 KiB of its
+    stderr are kept for the reason of a `Disconnected`; with ``forward_stderr`` all of it goes to this program's too.
+
+    Raises `OSError` if the command cannot be launched, `Disconnected` if it does not answer as a daemon does.
+    """
+    argv, group = launch.command_line(command)
+    pipe = subprocess.PIPE
+    child = await trio.lowlevel.open_process(
+        argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, process_group=group
+    )
+    wire = _Wire(child, argv, ClientCore(preamble_limit), forward_stderr)
+    unwrapped: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            # Its tasks end when `end` ends them, not with a cancelled caller: else a caller's error would be
+            # accompanied by their Cancelled, and could not leave as itself. `end` has its deadline.
+            nursery.start_soon(wire.serve)
+            try:
+                await wire.shake_hands(client_name, connect_timeout)
+                yield Server(wire)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await wire.end(shutdown_timeout)
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) != 1:
+            raise
+        unwrapped = group.exceptions[0]
+    if unwrapped is not None:
+        raise unwrapped  # out here, so that its context stays the caller's
+
+
+class _Wire:
+    """The daemon's process and its three pipes, and how to wait."""
+
+    def __init__(self, child: trio.Process, argv: list[str], core: ClientCore, forward_stderr: bool) -> None:
+        self.core = core
+        self._child = child
+        self._argv = argv
+        self._forward_stderr = forward_stderr
+        self._input: Any = child.stdin  # FdStreams, all three
+        self._output: Any = child.stdout
+        self._errors: Any = child.stderr
+        self._tail = launch.Tail()
+        self._unsent = memoryview(b"")
+        self._more = trio.Event()
+        self._closing = False
+        self._output_ended = trio.Event()
+        self._errors_ended = trio.Event()
+        self._scope = trio.CancelScope(shield=True)
+        core.send_soon = self._send_soon
+
+    # The driver
+
+    async def wait(self, source: Source[T]) -> T:
+        """Wait for ``source``."""
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            while not source.advance():
+                woken = trio.Event()
+                patience = math.inf if source.patience is None else source.patience
+                with self.core.parking.park(source, woken.set), trio.move_on_after(patience) as scope:
+                    await woken.wait()
+                if scope.cancelled_caught:
+                    source.expire()
+            return source.take()
+        except BaseException:
+            source.cancel()
+            raise
+
+    def clock(self) -> float:
+        """Give trio's time."""
+        return trio.current_time()
+
+    async def see_through(self, ending: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Run ``ending`` shielded, ``seconds`` at most."""
+        with trio.move_on_after(seconds, shield=True):
+            await ending
+
+    # The life of the daemon
+
+    async def shake_hands(self, client_name: str, timeout: float) -> None:
+        """Begin the session."""
+        with trio.move_on_after(timeout) as scope:
+            await self.wait(self.core.initialize(client_name))
+        if scope.cancelled_caught:
+            raise Disconnected(launch.describe_silence(self._argv, timeout, self.core.said, self._tail))
+
+    async def serve(self) -> None:
+        """Move bytes until `end`."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read)
+                nursery.start_soon(self._write)
+                nursery.start_soon(self._read_errors)
+                await self._child.wait()
+                with trio.move_on_after(launch.LAST_WORDS_SECONDS):  # what is still in the pipes
+                    await self._output_ended.wait()
+                    await self._errors_ended.wait()
+                self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._tail))
+
+    async def end(self, timeout: float) -> None:
+        """End the daemon, whatever it does, and close everything."""
+        self.core.close()
+        self._closing = True
+        await self._input.aclose()
+        for signal, seconds in launch.shutdown_steps(timeout):
+            if signal is not None:
+                self._child.send_signal(signal)
+            with trio.move_on_after(seconds):
+                await self._child.wait()
+                break
+        self._scope.cancel()
+        await self._output.aclose()
+        await self._errors.aclose()
+
+    # Bytes
+
+    def _send_soon(self) -> None:
+        """Write at once what the pipe takes: a task more on the way of each request costs as much as the request."""
+        if self._unsent or self._closing:
+            return
+        self._unsent = self._write_some(memoryview(self.core.take_outgoing()))
+        if self._unsent:
+            self._more.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._more.wait()
+            self._more = trio.Event()
+            while self._unsent:
+                try:
+                    await trio.lowlevel.wait_writable(self._input.fileno())
+                except trio.ClosedResourceError:
+                    return
+                self._unsent = self._write_some(self._unsent) or memoryview(self.core.take_outgoing())
+
+    def _write_some(self, data: memoryview) -> memoryview:
+        try:
+            return data[os.write(self._input.fileno(), data) :]
+        except BlockingIOError:
+            return data
+        except OSError:  # it reads no more; the end of its stdout says why
+            return data[:0]
+
+    async def _read(self) -> None:
+        descriptor = self._output.fileno()
+        launch.enlarge_pipe(descriptor)
+        while True:
+            try:
+                data = os.read(descriptor, launch.READ_BYTES)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(descriptor)
+                continue
+            if not data:
+                break
+            self.core.feed(data)
+            await trio.lowlevel.checkpoint()  # the followers take what came before more is read
+        self._output_ended.set()
+        with trio.move_on_after(launch.LAST_WORDS_SECONDS):  # it may say why
+            await self._child.wait()
+            await self._errors_ended.wait()
+        self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._tail))
+
+    async def _read_errors(self) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            async for data in self._errors:
+                self._tail.add(data)
+                if self._forward_stderr:
+                    sys.stderr.buffer.write(data)
+                    sys.stderr.buffer.flush()
+        self._errors_ended.set()

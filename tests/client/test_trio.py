@@ -1,0 +1,51 @@
+"""The trio adapter against real daemons. Everything is under a clock."""
+
+import sys
+
+import pytest
+
+from execserver.client.trio import Closed, Exited, Output, StartError, connect
+
+from .bounded import bounded
+
+
+@bounded
+async def test_a_process_is_followed_to_its_close() -> None:
+    async with connect() as server:
+        process = await server.start(["sh", "-c", "echo out; exit 3"])
+        events = [event async for event in process.events()]
+    assert events[0] == Output(1, "stdout", b"out\n")
+    assert isinstance(events[1], Exited)
+    assert (events[1].exit_code, events[1].reason) == (3, "exit")
+    assert events[2] == Closed(3, "endOfFile", 4, 0)
+
+
+@bounded
+async def test_every_subscription_is_complete_also_after_the_close() -> None:
+    async with connect() as server:
+        process = await server.start(["sh", "-c", "echo out; exit 3"])
+        first = [event async for event in process.events()]
+        assert [event async for event in process.events()] == first
+        assert [event async for event in process.events(after_seq=1)] == first[1:]
+
+
+@bounded
+async def test_the_callers_error_leaves_as_itself() -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with connect():
+            raise KeyError("mine")
+
+
+@bounded
+async def test_a_start_error_says_what_the_server_said() -> None:
+    async with connect() as server:
+        with pytest.raises(StartError) as caught:
+            await server.start(["/no/such/program"])
+    assert caught.value.kind == "programNotFound"
+
+
+@bounded
+async def test_run_collects_both_streams() -> None:
+    async with connect() as server:
+        result = await server.run([sys.executable, "-c", "import sys; print(1); print(2, file=sys.stderr)"])
+    assert (result.exit_code, result.stdout, result.stderr, result.complete) == (0, b"1\n", b"2\n", True)
