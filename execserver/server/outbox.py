@@ -21,6 +21,7 @@ from trio.lowlevel import ParkingLot
 BULK_BYTES = 64 * 1024
 # For small chunks, which pass large ones that wait for their turn.
 FULL_BYTES = 512 * 1024
+NOTHING = memoryview(b"")
 
 
 class Sink(Protocol):
@@ -39,7 +40,7 @@ class Outbox:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._queue: deque[bytes] = deque()
-        self._current = memoryview(b"")
+        self._current = NOTHING
         self._corked = False
         self._refused = trio.Event()  # the sink took no more: work for the writer task
         self._drained = ParkingLot()
@@ -81,7 +82,8 @@ class Outbox:
             except OSError as error:
                 self._lose(error)
                 return
-            self._current = self._current[count:]
+            # An empty slice of it would keep the whole, which may be a file of 100 MB, until the next write.
+            self._current = self._current[count:] if count < len(self._current) else NOTHING
             self.written += count
 
     async def run(self) -> None:
@@ -127,7 +129,7 @@ class Outbox:
         """Drop what can reach nobody, and let `run` and whoever waits for room go on to their end."""
         self.lost = error
         self._queue.clear()
-        self._current = memoryview(b"")
+        self._current = NOTHING
         self.written = self.posted
         self._refused.set()
         self._drained.unpark_all()

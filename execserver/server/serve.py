@@ -98,6 +98,7 @@ class _Reader:
                 self._begin(line)
                 if self._outbox.backlog > ANSWERS_BYTES and not await self._wait_for_client():
                     return
+            lines, line = [], b""  # neither is kept while waiting for the next
             self._outbox.flush()
             if not data:
                 return
