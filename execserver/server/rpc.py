@@ -99,7 +99,7 @@ class Rpc:
         try:
             self._admit(incoming.method)
             params = (
-                NO_PARAMS if incoming.params is UNSET or memoryview(incoming.params) == b"null" else incoming.params
+                NO_PARAMS if incoming.params is UNSET or _is_null(incoming.params) else incoming.params
             )
             if incoming.method == "initialize":
                 return self._begin_session(incoming.id, params)
