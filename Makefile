@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test interop check style types bench growth clean
+.PHONY: run test interop docs check style types bench growth clean
 .DEFAULT_GOAL := check
 
 $(READY): pyproject.toml
@@ -29,6 +29,9 @@ $(SSHD):
 
 interop: $(READY) $(SSHD)  ## with programs that are not ours: the real Codex CLI, by npm into .cache; a real sshd
 	$(BIN)/pytest tests/interop -m interop
+
+docs: $(READY)  ## docs/reference/openrpc.json and protocol.md, from execserver/wire
+	$(BIN)/python docs/generate.py
 
 style: $(READY)
 	$(BIN)/ruff format --check

@@ -43,7 +43,7 @@ class ServerInfo(Message, frozen=True):
 
 
 class Capabilities(Message, frozen=True):
-    """What this server has: every method it serves, and every extension (see ``wire.names.EXTENSIONS``)."""
+    """What this server has: every method it serves, and every extension of their params, by name."""
 
     methods: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
