@@ -29,9 +29,11 @@ def _run_command(arguments: list[str]) -> int:
 
         return run(options.argv, verbose=options.verbose)
     if options.command == "schema":
-        from execserver.schema import print_openrpc
+        import json
 
-        print_openrpc()
+        from execserver.schema import openrpc
+
+        print(json.dumps(openrpc(), indent=2))
         return 0
     from execserver.server.daemon import run_daemon
     from execserver.server.limits import Limits
