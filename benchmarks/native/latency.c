@@ -64,7 +64,9 @@ void measure_round_trip(const struct arguments *arguments)
     launch(&server, arguments->argv);
     handshake(&server);
     round_trip_us(&server, arguments->count / 10 + 1);
+    double cpu = cpu_seconds(server.pid);
     metric("us", round_trip_us(&server, arguments->count));
+    metric("cpu_us", (cpu_seconds(server.pid) - cpu) / (double)arguments->count * 1e6);
     end(&server);
 }
 
@@ -77,7 +79,7 @@ void measure_pipelined(const struct arguments *arguments)
     handshake(&server);
     round_trip_us(&server, 10);
     long first = server.last_id + 1;
-    double began = now();
+    double began = now(), cpu = cpu_seconds(server.pid);
     for (long i = 0; i < arguments->count; i++)
         cheap_request(&server);
     unsigned long long sum = 0;
@@ -86,6 +88,7 @@ void measure_pipelined(const struct arguments *arguments)
         sum += (unsigned long long)(message.id - first);
     }
     metric("per_s", (double)arguments->count / (now() - began));
+    metric("cpu_us", (cpu_seconds(server.pid) - cpu) / (double)arguments->count * 1e6);
     if (sum != (unsigned long long)arguments->count * (unsigned long long)(arguments->count - 1) / 2)
         die("not every request was answered once");
     end(&server);
@@ -108,7 +111,7 @@ void measure_spawn(const struct arguments *arguments)
     handshake(&server);
     for (long round = 1; round <= arguments->rounds; round++) {
         struct samples samples = {0};
-        double began = now();
+        double began = now(), cpu = cpu_seconds(server.pid);
         for (long left = arguments->count; left || server.running;) {
             double asked = now();
             while (left && server.running < arguments->children)
@@ -124,6 +127,8 @@ void measure_spawn(const struct arguments *arguments)
         metric(name, memory_mb(server.pid, "VmRSS"));
         snprintf(name, sizeof name, "ms_%ld", round);
         metric(name, percentile(&samples, 0.5));
+        snprintf(name, sizeof name, "cpu_us_%ld", round);
+        metric(name, (cpu_seconds(server.pid) - cpu) / (double)arguments->count * 1e6);
         snprintf(name, sizeof name, "per_s_%ld", round);
         metric(name, (double)arguments->count / (now() - began));
     }
@@ -140,6 +145,13 @@ static double echo_us(struct server *server, long number)
     while (server->processes[number].bytes < expected)
         receive(server, &message);
     return (now() - began) * 1e6;
+}
+
+/* Receive what is still to come: the answers to the writes whose echo was faster. */
+static void settle(struct server *server)
+{
+    struct message message;
+    wait_answer(server, cheap_request(server), &message);
 }
 
 static long start_cat(struct server *server)
@@ -167,26 +179,33 @@ void measure_latency(const struct arguments *arguments)
             receive(&server, &message);
     for (int i = 0; i < 10; i++)
         echo_us(&server, cat);
-    double until = now() + arguments->seconds;
+    double until = now() + arguments->seconds, cpu = cpu_seconds(server.pid);
     for (long i = 0; i < arguments->count && now() < until; i++)
         add_sample(&samples, echo_us(&server, cat));
     metric("us", percentile(&samples, 0.5));
     metric("p99_us", percentile(&samples, 0.99));
+    metric("cpu_us", (cpu_seconds(server.pid) - cpu) / (double)samples.count * 1e6);
     metric("samples", (double)samples.count);
     end(&server);
 }
 
-static double tail_us(struct server *server, long number, long count)
+/* Pages of one chunk, `BATCH` requests at a time: what a page costs the server, not what a wake-up costs the machine. */
+static double tail_us(struct server *server, long number)
 {
+    enum { BATCH = 100, BATCHES = 30 };
     struct samples samples = {0};
     struct message message;
-    long after = server->processes[number].output_seq - 1;
-    for (long i = 0; i < count; i++) {
+    long after = server->processes[number].output_seq - 1, last = 0;
+    for (int batch = 0; batch < BATCHES; batch++) {
         double began = now();
-        wait_answer(server, request(server, "process/read", "{\"processId\":\"p%ld\",\"afterSeq\":%ld}", number, after), &message);
-        add_sample(&samples, (now() - began) * 1e6);
-        if (message.chunks != 1)
-            die("one chunk was asked for: %.*s", (int)message.length, message.line);
+        for (int i = 0; i < BATCH; i++)
+            last = request(server, "process/read", "{\"processId\":\"p%ld\",\"afterSeq\":%ld}", number, after);
+        do {
+            receive(server, &message);
+            if (message.chunks != 1)
+                die("one chunk was asked for: %.*s", (int)message.length, message.line);
+        } while (message.id != last);
+        add_sample(&samples, (now() - began) / BATCH * 1e6);
     }
     return percentile(&samples, 0.5);
 }
@@ -200,12 +219,14 @@ void measure_tail(const struct arguments *arguments)
     long cat = start_cat(&server);
     for (int i = 0; i < 50; i++)
         echo_us(&server, cat);
-    tail_us(&server, cat, 200);
-    metric("short_us", tail_us(&server, cat, 1000));
+    settle(&server);
+    tail_us(&server, cat);
+    metric("short_us", tail_us(&server, cat));
     double before = memory_mb(server.pid, "VmRSS");
     for (long i = 50; i < arguments->count; i++)
         echo_us(&server, cat);
+    settle(&server);
     metric("bytes_per_event", (memory_mb(server.pid, "VmRSS") - before) * 1e6 / (double)(arguments->count - 50));
-    metric("us", tail_us(&server, cat, 1000));
+    metric("us", tail_us(&server, cat));
     end(&server);
 }

@@ -1,7 +1,8 @@
 /* The least that a server can do: what the kernel, the pipes and base64 cost, and nothing else.
 
-   It answers `initialize`, starts children on pipes or a terminal and reports what they write and how they end. No checks, no log,
-   no bounds, no write: it marks the limit that no server passes on this machine, and is of no other use. */
+   It answers `initialize`, starts children on pipes or a terminal, feeds them, and reports what they write and how they end. No
+   checks, no log, no bounds, and a write waits for the child: it marks the limit that no server passes on this machine, and is of no
+   other use. */
 #define _GNU_SOURCE
 #include "base64.h"
 
@@ -25,6 +26,7 @@ static struct child {
     char id[32];
     pid_t pid;
     int exit;      /* pidfd, -1 once reported */
+    int in;        /* -1 without */
     int out, err;  /* -1 at the end of file */
     long seq;
 } children[CHILDREN];
@@ -45,11 +47,11 @@ static void write_out(void)
 #define SAY(...) (out_size += (size_t)sprintf(out + out_size, __VA_ARGS__))
 
 /* The pieces of a child's pipes or terminal; 0 is /dev/null on pipes. */
-static void spawn(struct child *child, char **argv, bool tty)
+static void spawn(struct child *child, char **argv, bool tty, bool feed)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    int pair[2] = {-1, -1}, errors[2] = {-1, -1};
+    int input[2] = {-1, -1}, pair[2] = {-1, -1}, errors[2] = {-1, -1};
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
@@ -65,7 +67,10 @@ static void spawn(struct child *child, char **argv, bool tty)
         if (pipe2(pair, O_CLOEXEC) || pipe2(errors, O_CLOEXEC))
             exit(1);
         fcntl(pair[0], F_SETPIPE_SZ, 256 << 10);
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+        if (feed && pipe2(input, O_CLOEXEC) == 0)
+            posix_spawn_file_actions_adddup2(&actions, input[0], 0);
+        else
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
         posix_spawn_file_actions_adddup2(&actions, pair[1], 1);
         posix_spawn_file_actions_adddup2(&actions, errors[1], 2);
         child->out = pair[0], child->err = errors[0];
@@ -73,7 +78,8 @@ static void spawn(struct child *child, char **argv, bool tty)
     if (posix_spawnp(&child->pid, argv[0], &actions, &attributes, argv, environ))
         exit(1);
     posix_spawn_file_actions_destroy(&actions);
-    close(pair[1]), close(errors[1]);
+    child->in = input[1];
+    close(input[0]), close(pair[1]), close(errors[1]);
     child->exit = (int)syscall(SYS_pidfd_open, child->pid, 0);
 }
 
@@ -94,8 +100,27 @@ static void start(const char *line, char *id_text, bool tty)
         *word++ = 0;
         p = close[1] == ',' ? close + 2 : close + 1;
     }
-    spawn(child, argv, tty);
+    spawn(child, argv, tty, strstr(line, "\"pipeStdin\":true") != NULL);
     SAY("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"processId\":\"%s\"}}\n", id_text, child->id);
+}
+
+static void feed(const char *line, const char *id)
+{
+    static unsigned char bytes[LINE];
+    char process[32];
+    sscanf(strstr(line, "\"processId\":\"") + 13, "%31[^\"]", process);
+    struct child *child = children;
+    while (strcmp(child->id, process))
+        child++;
+    const char *chunk = strstr(line, "\"chunk\":\"") + 9;
+    size_t size = base64_decode(bytes, chunk, (size_t)(strchr(chunk, '"') - chunk));
+    for (size_t done = 0; done < size;) {
+        ssize_t written = write(child->in, bytes + done, size - done);
+        if (written <= 0)
+            exit(1);
+        done += (size_t)written;
+    }
+    SAY("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"status\":\"accepted\"}}\n", id);
 }
 
 static void serve_line(const char *line)
@@ -106,6 +131,8 @@ static void serve_line(const char *line)
         return;
     if (strstr(line, "\"process/start\""))
         start(line, id, strstr(line, "\"tty\":true") != NULL);
+    else if (strstr(line, "\"process/write\""))
+        feed(line, id);
     else
         SAY("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"running\":false}}\n", id);
     if (out_size > OUT / 2)
@@ -160,6 +187,7 @@ static void report_exit(struct child *child)
 int main(void)
 {
     fcntl(1, F_SETPIPE_SZ, OUT);
+    fcntl(0, F_SETPIPE_SZ, LINE);
     for (;;) {
         struct pollfd pollers[1 + 3 * CHILDREN] = {{.fd = 0, .events = POLLIN}};
         int count = 1, last = -1;
@@ -185,6 +213,7 @@ int main(void)
             if (child->pid && child->out < 0 && child->err < 0 && child->exit < 0) {
                 SAY("{\"jsonrpc\":\"2.0\",\"method\":\"process/closed\",\"params\":{\"processId\":\"%s\",\"seq\":%ld}}\n", child->id,
                     ++child->seq);
+                close(child->in);
                 child->pid = 0;
             }
         }

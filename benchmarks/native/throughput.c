@@ -132,10 +132,11 @@ void measure_stdin(const struct arguments *arguments)
     handshake(&server);
     long number = start(&server, child("sink", size), STDIN, &id);
     wait_answer(&server, id, &message);
-    double began = now();
+    double began = now(), cpu = cpu_seconds(server.pid);
     feed(&server, number, size, 0);
     wait_finished(&server, number); /* the child counts: it fails unless it got every byte */
     metric("mb_per_s", (double)size / (now() - began) / 1e6);
+    metric("cpu_s_per_gib", (cpu_seconds(server.pid) - cpu) / (double)size * (1 << 30));
     end(&server);
 }
 
@@ -149,8 +150,9 @@ void measure_echo(const struct arguments *arguments)
     handshake(&server);
     long number = start(&server, "[\"cat\"]", STDIN, &id);
     wait_answer(&server, id, &message);
-    double began = now();
+    double began = now(), cpu = cpu_seconds(server.pid);
     feed(&server, number, size, size);
     metric("mb_per_s", (double)size / (now() - began) / 1e6);
+    metric("cpu_s_per_gib", (cpu_seconds(server.pid) - cpu) / (double)size * (1 << 30));
     end(&server);
 }
