@@ -85,12 +85,13 @@ class EventLog:
         return self._number()
 
     def sent(self, seq: int, position: int, written: int) -> None:
-        """Learn that the chunk ``seq`` ends at ``position`` of the wire, of which ``written`` bytes are out.
-
-        Evicts what passes the bounds and is out.
-        """
+        """Learn that the chunk ``seq`` ends at ``position`` of the wire, of which ``written`` bytes are out."""
         if position > written:
             self._unsent.append((seq, position))
+        self.trim(written)
+
+    def trim(self, written: int) -> None:
+        """Evict what passes the bounds, as far as it is among the ``written`` bytes of the wire."""
         while self._unsent and self._unsent[0][1] <= written:
             del self._unsent[0]
         keep_from = self._unsent[0][0] if self._unsent else self.next_seq

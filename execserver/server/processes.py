@@ -162,7 +162,7 @@ class Processes:
 
     async def list(self, _: Empty) -> wire.ListResult:
         """``process/list``."""
-        return wire.ListResult([record.info() for record in self._records.values()])
+        return wire.ListResult([self._record(process_id).info() for process_id in self._records])
 
     async def release(self, params: wire.ReleaseParams) -> wire.ReleaseResult:
         """``process/release``: forget a closed process; one that runs is left alone."""
@@ -186,10 +186,11 @@ class Processes:
             self.retention.keep(process_id, process.record.size)
 
     def _record(self, process_id: str) -> Record:
-        try:
-            return self._records[process_id]
-        except KeyError:
-            raise Fault(INVALID_REQUEST, f"unknown process id {process_id}", "unknownProcess") from None
+        record = self._records.get(process_id)
+        if record is None:
+            raise Fault(INVALID_REQUEST, f"unknown process id {process_id}", "unknownProcess")
+        record.log.trim(self._outbox.written)  # its last output may have left only since
+        return record
 
     def _forget(self, process_id: str) -> None:
         del self._records[process_id]
