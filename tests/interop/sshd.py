@@ -19,7 +19,7 @@ from typing import NoReturn
 import pytest
 
 READY_SECONDS = 20  # sshd listens within 50 ms; this is for a machine with much else to do
-HOST = "far"  # what the client configuration calls it
+HOST = "host"  # what the client configuration calls it, and our documentation
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,12 @@ class Sshd:
 
     def ssh(self, *command: str, options: Sequence[str] = ()) -> list[str]:
         """The argv that runs a command there."""
-        return ["ssh", "-F", str(self.client_configuration), *options, "-T", HOST, *command]
+        return ["ssh", *options, "-F", str(self.client_configuration), "-T", HOST, *command]
+
+    def sessions(self) -> list[int]:
+        """The pids of the processes that serve the connections, one each."""
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def find_sshd() -> str:
