@@ -6,11 +6,9 @@ proxies (``HTTP_PROXY``, ``NO_PROXY`` ...) are used, as by the reference server:
 """
 
 import re
-import ssl
 from collections.abc import AsyncGenerator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-import certifi
 import httpx
 import trio
 
@@ -30,8 +28,8 @@ class HttpClient:
     """One session's client, and the connections that it keeps. Making one reads certificates: it blocks."""
 
     def __init__(self) -> None:
-        context = ssl.create_default_context()  # what this machine trusts; SSL_CERT_FILE has a say
-        context.load_verify_locations(certifi.where())  # and, for containers that trust nobody, the usual
+        context = httpx.create_ssl_context()  # the usual authorities, or those of SSL_CERT_FILE
+        context.load_default_certs()  # and those that this machine trusts, such as a company's own
         self._client = httpx.AsyncClient(
             verify=context,
             timeout=None,  # the whole request has a deadline, or none

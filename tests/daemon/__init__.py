@@ -1,0 +1,1 @@
+"""The daemon as a subprocess, driven by lines of JSON as any client would."""
