@@ -1,13 +1,12 @@
 """The client for trio. ``async with connect() as server`` launches the daemon, and ends it with the block."""
 
 import contextlib
-import math
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import trio
 
@@ -27,7 +26,7 @@ from execserver.client.events import Closed, Event, Exited, Lost, Output, Text, 
 from execserver.client.facade import Events, Process, Server
 from execserver.client.preamble import PREAMBLE_BYTES
 from execserver.client.results import Page, Result
-from execserver.client.source import Source
+from execserver.client.trio_driver import TrioDriver, unwrapped
 from execserver.wire.process import EnvPolicy
 
 __all__ = [
@@ -55,8 +54,6 @@ __all__ = [
     "connect",
     "decode",
 ]
-
-T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -86,8 +83,7 @@ async def connect(
         argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, process_group=group
     )
     wire = _Wire(child, argv, ClientCore(preamble_limit), forward_stderr)
-    unwrapped: BaseException | None = None
-    try:
+    with unwrapped():
         async with trio.open_nursery() as nursery:
             # Its tasks end when `end` ends them, not with a cancelled caller: else a caller's error would be
             # accompanied by their Cancelled, and could not leave as itself. `end` has its deadline.
@@ -98,19 +94,13 @@ async def connect(
             finally:
                 with trio.CancelScope(shield=True):
                     await wire.end(shutdown_timeout)
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) != 1:
-            raise
-        unwrapped = group.exceptions[0]
-    if unwrapped is not None:
-        raise unwrapped  # out here, so that its context stays the caller's
 
 
-class _Wire:
-    """The daemon's process and its three pipes, and how to wait."""
+class _Wire(TrioDriver):
+    """The daemon's process and its three pipes."""
 
     def __init__(self, child: trio.Process, argv: list[str], core: ClientCore, forward_stderr: bool) -> None:
-        self.core = core
+        super().__init__(core)
         self._child = child
         self._argv = argv
         self._forward_stderr = forward_stderr
@@ -125,33 +115,6 @@ class _Wire:
         self._errors_ended = trio.Event()
         self._scope = trio.CancelScope(shield=True)
         core.send_soon = self._send_soon
-
-    # The driver
-
-    async def wait(self, source: Source[T]) -> T:
-        """Wait for ``source``."""
-        try:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            while not source.advance():
-                woken = trio.Event()
-                patience = math.inf if source.patience is None else source.patience
-                with self.core.parking.park(source, woken.set), trio.move_on_after(patience) as scope:
-                    await woken.wait()
-                if scope.cancelled_caught:
-                    source.expire()
-            return source.take()
-        except BaseException:
-            source.cancel()
-            raise
-
-    def clock(self) -> float:
-        """Give trio's time."""
-        return trio.current_time()
-
-    async def see_through(self, ending: Coroutine[Any, Any, None], seconds: float) -> None:
-        """Run ``ending`` shielded, ``seconds`` at most."""
-        with trio.move_on_after(seconds, shield=True):
-            await ending
 
     # The life of the daemon
 

@@ -12,13 +12,13 @@ import fcntl
 import os
 import signal
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from subprocess import Popen
 from typing import Final, NamedTuple, Protocol
 
 import trio
 
-from execserver.server.descendants import members, send
+from execserver.server.descendants import Stat, send
 from execserver.server.kernel import grow_pipe
 from execserver.wire.process import Stream
 
@@ -150,7 +150,7 @@ class PosixChild:
         stdin: int,
         *,
         tty: bool,
-        on_reaped: "OnReaped",
+        kin: "Kin",
     ) -> None:
         """Take over the descriptors. ``stdin`` is -1 where there is none to feed."""
         self.pid = popen.pid
@@ -159,7 +159,7 @@ class PosixChild:
         self._popen = popen
         self._pidfd = pidfd
         self._stdin = stdin
-        self._on_reaped = on_reaped
+        self._kin = kin
         self._reaped = False
         self._group_is_empty = False
 
@@ -171,7 +171,7 @@ class PosixChild:
         """See `Child`."""
         _, status, usage = os.wait4(self.pid, 0)
         self._reaped = True
-        self._on_reaped(self)
+        self._kin.note_reaped(self)
         code = self._popen.returncode = os.waitstatus_to_exitcode(status)
         return Ended(
             exit_code=code if code >= 0 else 128 - code,
@@ -186,7 +186,7 @@ class PosixChild:
         if not self.has_group():
             return False
         if self._reaped:
-            sent = [send(member, number) for member in members(self.pid)]
+            sent = [send(member, number) for member in self._kin.find_members(self.pid)]
             return any(sent)  # after all of them, not up to the first
         os.killpg(self.pid, number)
         return True
@@ -236,7 +236,14 @@ class PosixChild:
         self._pidfd = _close(self._pidfd)
 
 
-OnReaped = Callable[[PosixChild], None]
+class Kin(Protocol):
+    """Who answers for the children together: `family.Family`."""
+
+    def note_reaped(self, child: PosixChild) -> None:
+        """The child is reaped; its group may live on."""
+
+    def find_members(self, pgid: int) -> list[Stat]:
+        """Find the live members of a group of ours whose leader is reaped."""
 
 
 def signal_name(number: int) -> str:

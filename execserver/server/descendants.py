@@ -84,6 +84,15 @@ def members(pgid: int) -> list[Stat]:
     return [stat for stat in descendants(os.getpid()) if stat.pgid == pgid]
 
 
+def orphaned_members(pgid: int) -> list[Stat]:
+    """Find the live processes of the group ``pgid``, whose leader we have reaped, without being a child subreaper.
+
+    A group with a leader of that very number is another's: the number was reused.
+    """
+    found = [stat for stat in scan() if stat.pgid == pgid and stat.sid == pgid]
+    return [] if any(stat.pid == pgid for stat in found) else found
+
+
 def send(process: Stat, number: int) -> bool:
     """Signal exactly this process; False when it has ended or may not be signalled, whoever has its number now."""
     try:

@@ -7,10 +7,12 @@ that is owned: what is behind it is seen when its owner has reaped it, since ano
 
 import os
 import signal
+from collections.abc import Callable
 
 import trio
 
 from execserver.server.child import PosixChild
+from execserver.server.descendants import Stat, members
 from execserver.server.guardian import Guardian
 from execserver.server.spawn import Command, spawn
 
@@ -18,15 +20,19 @@ from execserver.server.spawn import Command, spawn
 class Family:
     """Every child, from its spawn until the last member of its group has gone."""
 
-    def __init__(self, guardian: Guardian) -> None:
-        """``guardian`` learns of every group that begins and ends."""
+    def __init__(self, guardian: Guardian, find_members: Callable[[int], list[Stat]] = members) -> None:
+        """``guardian`` learns of every group that begins and ends.
+
+        ``find_members`` finds those of a group without its leader; a child subreaper need only look at its descendants.
+        """
         self._guardian = guardian
+        self.find_members = find_members
         self._unreaped: set[int] = set()
         self._leaderless: dict[int, PosixChild] = {}
 
     def spawn(self, command: Command) -> PosixChild:
         """Spawn a child that reports here when its owner has reaped it."""
-        child = spawn(command, self._guardian, self._note_reaped)
+        child = spawn(command, self._guardian, self)
         self._unreaped.add(child.pid)
         return child
 
@@ -37,7 +43,8 @@ class Family:
             async for _ in signals:
                 self._look()
 
-    def _note_reaped(self, child: PosixChild) -> None:
+    def note_reaped(self, child: PosixChild) -> None:
+        """See `Kin`."""
         self._unreaped.discard(child.pid)
         self._leaderless[child.pid] = child
         self._look()

@@ -98,9 +98,7 @@ class Rpc:
         assert not isinstance(incoming.id, float | msgspec.UnsetType)  # decode_request refuses them
         try:
             self._admit(incoming.method)
-            params = (
-                NO_PARAMS if incoming.params is UNSET or _is_null(incoming.params) else incoming.params
-            )
+            params = NO_PARAMS if incoming.params is UNSET or _is_null(incoming.params) else incoming.params
             if incoming.method == "initialize":
                 return self._begin_session(incoming.id, params)
         except Fault as fault:

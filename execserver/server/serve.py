@@ -36,7 +36,7 @@ class Host(NamedTuple):
 
     spawn: Spawn
     background: Callable[[Callable[[str], None]], Awaitable[None]]  # runs beside the session, and may end it
-    sweep: Callable[[], Awaitable[None]]  # ends what got away from its group
+    sweep: Callable[[], Awaitable[None]]  # ends what got away from its group, when all processes have ended
 
 
 async def serve(wire: Wire, host: Host, limits: Limits) -> None:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from subprocess import Popen
 from typing import NamedTuple
 
-from execserver.server.child import OnReaped, PipeSource, PosixChild
+from execserver.server.child import Kin, PipeSource, PosixChild
 from execserver.server.guardian import Guardian
 from execserver.server.kernel import descriptor_limit
 from execserver.server.ledger import link_of
@@ -48,13 +48,13 @@ class Command(NamedTuple):
     merge_stderr: bool
 
 
-def spawn(command: Command, guardian: Guardian, on_reaped: OnReaped) -> PosixChild:
+def spawn(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
     """Spawn the child; `Fault` says why not, telling the causes apart by kind. Never yields."""
     if not hasattr(os, "pidfd_open"):
         raise Fault(INTERNAL_ERROR, "processes need Linux 5.3 or newer (pidfd_open)", "unsupportedPlatform")
     _check(command)
     try:
-        return (_spawn_on_terminal if command.size else _spawn_on_pipes)(command, guardian, on_reaped)
+        return (_spawn_on_terminal if command.size else _spawn_on_pipes)(command, guardian, kin)
     except OSError as error:
         raise _describe(error, command) from error
 
@@ -78,7 +78,7 @@ def _encodable(value: str) -> bool:
     return True
 
 
-def _spawn_on_pipes(command: Command, guardian: Guardian, on_reaped: OnReaped) -> PosixChild:
+def _spawn_on_pipes(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
     with ExitStack() as ours, ExitStack() as theirs:
         if command.pipe_stdin:
             stdin, feed = _open_pipe(reader=theirs, writer=ours)
@@ -96,10 +96,10 @@ def _spawn_on_pipes(command: Command, guardian: Guardian, on_reaped: OnReaped) -
         links = f"{link_of(stdout)} {link_of(stderr)}"
         popen, pidfd = _run(command, (stdin, stdout, stderr), links, guardian)
         ours.pop_all()
-        return PosixChild(popen, pidfd, sources, feed, tty=False, on_reaped=on_reaped)
+        return PosixChild(popen, pidfd, sources, feed, tty=False, kin=kin)
 
 
-def _spawn_on_terminal(command: Command, guardian: Guardian, on_reaped: OnReaped) -> PosixChild:
+def _spawn_on_terminal(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
     with ExitStack() as ours, ExitStack() as theirs:
         master, slave = os.openpty()
         _own(ours, master)
@@ -109,7 +109,7 @@ def _spawn_on_terminal(command: Command, guardian: Guardian, on_reaped: OnReaped
         feed = _own(ours, os.dup(master))  # so that reading may end before writing does
         popen, pidfd = _run(command, (slave, slave, slave), link_of(slave), guardian)
         ours.pop_all()
-        return PosixChild(popen, pidfd, [PipeSource(master, "pty")], feed, tty=True, on_reaped=on_reaped)
+        return PosixChild(popen, pidfd, [PipeSource(master, "pty")], feed, tty=True, kin=kin)
 
 
 def _run(command: Command, stdio: tuple[int, int, int], links: str, guardian: Guardian) -> tuple[Popen[bytes], int]:

@@ -1,0 +1,59 @@
+"""How trio waits for the client's core, whatever the wire: the pipes of a daemon, or memory (`execserver.local`)."""
+
+import math
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import trio
+
+from execserver.client.core import ClientCore
+from execserver.client.source import Source
+
+T = TypeVar("T")
+
+
+class TrioDriver:
+    """The `Driver` of trio, without a wire."""
+
+    def __init__(self, core: ClientCore) -> None:
+        self.core = core
+
+    async def wait(self, source: Source[T]) -> T:
+        """Wait for ``source``."""
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            while not source.advance():
+                woken = trio.Event()
+                patience = math.inf if source.patience is None else source.patience
+                with self.core.parking.park(source, woken.set), trio.move_on_after(patience) as scope:
+                    await woken.wait()
+                if scope.cancelled_caught:
+                    source.expire()
+            return source.take()
+        except BaseException:
+            source.cancel()
+            raise
+
+    def clock(self) -> float:
+        """Give trio's time."""
+        return trio.current_time()
+
+    async def see_through(self, ending: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Run ``ending`` shielded, ``seconds`` at most."""
+        with trio.move_on_after(seconds, shield=True):
+            await ending
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Let an error leave the nursery inside as itself, not in a group of one."""
+    alone: BaseException | None = None
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) != 1:
+            raise
+        alone = group.exceptions[0]
+    if alone is not None:
+        raise alone  # out here, so that its context stays the caller's

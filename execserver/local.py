@@ -1,0 +1,99 @@
+"""A server in this very process, behind the interface of the client for trio: ``async with connect() as server``.
+
+What a process says is the same as over a wire, because it goes the same way: the session of the daemon, its lines, the
+client's core. Only the wire is memory. The process that it serves in is not its own, so what the daemon asks of the
+kernel for itself is not asked here (`server.kernel`): signals and orphans stay with the program, and a process that
+left its group is not found at the end. The guardian watches here too.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from execserver.client.core import ClientCore
+from execserver.client.facade import Server
+from execserver.client.trio_driver import TrioDriver, unwrapped
+from execserver.server.descendants import orphaned_members
+from execserver.server.family import Family
+from execserver.server.guardian import Guardian
+from execserver.server.limits import DEFAULTS, Limits
+from execserver.server.serve import Host, serve
+
+
+@asynccontextmanager
+async def connect(*, client_name: str = "execserver-local", limits: Limits = DEFAULTS) -> AsyncIterator[Server]:
+    """Serve in this process until the end of the block, which is the end of every process that was started.
+
+    ``limits`` are what the daemon's command line sets. As with the daemon, the end takes at most 5 s.
+    """
+    wire = _MemoryWire()
+    with unwrapped():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wire.serve, limits)
+            try:
+                await wire.wait(wire.core.initialize(client_name))
+                yield Server(wire)
+            finally:
+                wire.close()
+
+
+class _MemoryWire(TrioDriver):
+    """The `Driver` of the client and the `Wire` of the server at once; between them are no descriptors."""
+
+    def __init__(self) -> None:
+        super().__init__(ClientCore())
+        self.core.send_soon = self._send_soon
+        self._sent = trio.Event()
+        self._closed = False
+
+    async def serve(self, limits: Limits) -> None:
+        """Serve until `close`. Not cancelled with the caller: its end is bounded, and must not be cut short."""
+        guardian = Guardian()
+        host = Host(Family(guardian, orphaned_members).spawn, _watch_nothing, _sweep_nothing)
+        with trio.CancelScope(shield=True):
+            await serve(self, host, limits)
+            guardian.close()
+        self.core.end_of_file("the session has ended")
+
+    def close(self) -> None:
+        """End the session: the server sees the end of its input."""
+        self.core.close()
+        self._closed = True
+        self._sent.set()
+
+    async def receive(self) -> bytes:
+        """See `Wire`."""
+        await self._sent.wait()
+        if self._closed:
+            return b""
+        self._sent = trio.Event()
+        return self.core.take_outgoing()
+
+    def write(self, data: bytes | memoryview) -> int:
+        """See `Wire`. Never refuses: the client's buffers are bounded, and drop what they can read again."""
+        self.core.feed(bytes(data))
+        return len(data)
+
+    async def wait_writable(self) -> None:
+        """See `Wire`."""
+        await trio.lowlevel.checkpoint()
+
+    async def wait_gone(self) -> None:
+        """See `Wire`. The client cannot go without the server."""
+        await trio.sleep_forever()
+
+    def input_has_ended(self) -> bool:
+        """See `Wire`."""
+        return self._closed
+
+    def _send_soon(self) -> None:
+        self._sent.set()
+
+
+async def _watch_nothing(_: Callable[[str], None]) -> None:
+    """Leave the signals to the program."""
+
+
+async def _sweep_nothing() -> None:
+    """Leave to the program what is not in a group of ours: it may be its own."""
