@@ -58,6 +58,9 @@ class Outbox:
     def post(self, line: bytes) -> int:
         """Queue a line, write what can be written; return the position at which the line ends. Never yields."""
         self.posted += len(line)
+        if self.lost is not None:
+            self.written = self.posted
+            return self.posted
         self._queue.append(line)
         if not self._corked and not self._refused.is_set():
             self.flush()
