@@ -1,0 +1,81 @@
+"""The lines that are put together by hand are those that the schema says."""
+
+import base64
+import builtins
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from execserver.server import push
+from execserver.server.child import CHUNK_BYTES
+from execserver.server.processes import MAX_ID_LENGTH
+from execserver.wire.envelope import Notification, encode_line
+from execserver.wire.process import Closed, Exited, Output, Stream, Usage
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(NAMES, st.integers(1, 2**60), st.sampled_from(["stdout", "stderr", "pty"]), st.binary(max_size=50))
+def test_an_output_line_is_what_the_encoder_makes_of_the_schema(
+    process_id: str, seq: int, stream: Stream, data: bytes
+) -> None:
+    said = encode_line(Notification("process/output", Output(process_id, seq, stream, data)))
+    assert push.Pusher(process_id).output(seq, stream, data) == said
+
+
+def test_exited_and_closed_are_notifications_with_every_member() -> None:
+    line = push.exited(Exited("p", 2, 137, False, "SIGKILL", False, "terminated", 5, Usage(1, 2)))
+    assert json.loads(line) == {
+        "jsonrpc": "2.0",
+        "method": "process/exited",
+        "params": {
+            "processId": "p",
+            "seq": 2,
+            "exitCode": 137,
+            "sandboxDenied": False,
+            "signal": "SIGKILL",
+            "coreDumped": False,
+            "reason": "terminated",
+            "durationMs": 5,
+            "usage": {"userMs": 1, "systemMs": 2},
+        },
+    }
+    assert json.loads(push.closed(Closed("p", 3, 10, 0, "endOfFile"))) == {
+        "jsonrpc": "2.0",
+        "method": "process/closed",
+        "params": {"processId": "p", "seq": 3, "stdoutBytes": 10, "stderrBytes": 0, "reason": "endOfFile"},
+    }
+
+
+def test_no_line_is_longer_than_a_mebibyte() -> None:
+    longest_name = "\1" * MAX_ID_LENGTH  # six bytes each in JSON
+    assert len(push.Pusher(longest_name).output(2**63, "stdout", bytes(CHUNK_BYTES))) < 1024 * 1024
+
+
+@pytest.fixture
+def push_without_pybase64(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    imported = builtins.__import__
+
+    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "pybase64":
+            raise ImportError(name)
+        return imported(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.delitem(sys.modules, "execserver.server.push")
+    yield importlib.import_module("execserver.server.push")
+    monkeypatch.undo()
+    sys.modules["execserver.server.push"] = push
+
+
+@pytest.mark.parametrize("data", [b"", b"a", b"ab", b"abc", bytes(range(256)) * 300])
+def test_without_the_extra_the_base64_is_the_same(push_without_pybase64: ModuleType, data: bytes) -> None:
+    assert push_without_pybase64 is not push
+    assert push_without_pybase64.b64encode(data) == base64.b64encode(data) == push.b64encode(data)
