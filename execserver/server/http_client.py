@@ -100,7 +100,11 @@ def _failed(problem: str) -> Fault:
 
 
 def _describe(error: Exception) -> str:
-    return str(error) or type(error).__name__  # some of httpx's errors say nothing but their names
+    """Say what went wrong, in the words of the first cause that has any: some of httpx's errors have none."""
+    cause: BaseException | None = error
+    while cause is not None and not str(cause):
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__ if cause is None else str(cause)
 
 
 def _request(params: RequestParams) -> httpx.Request:

@@ -2,11 +2,16 @@
 
 import gzip
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+CERTIFICATE = Path(__file__).with_name("loopback.pem")
 
 GZIPPED = gzip.compress(b"hello gzip", mtime=0)
 BIG = bytes(range(256)) * (12 << 10)  # 3 MiB
@@ -17,22 +22,27 @@ class Loopback(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self._scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(CERTIFICATE)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.held = threading.Event()
         self.gone = threading.Event()
         self.sent = 0
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.server_port}{path}"
+        return f"{self._scheme}://{host}:{self.server_port}{path}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         self.gone.set()
 
 
 @contextmanager
-def loopback() -> Iterator[Loopback]:
-    with Loopback() as server:
+def loopback(*, tls: bool = False) -> Iterator[Loopback]:
+    with Loopback(tls=tls) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -60,13 +70,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        name, _, rest = self.path.lstrip("/").partition("/")
+        path = urlsplit(self.path).path  # a client of a proxy asks for the whole URL
+        name, _, rest = path.lstrip("/").partition("/")
         getattr(self, f"serve_{name}")(rest, body)
 
     do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = do_PATCH = do_MIXED = serve
 
     def serve_echo(self, rest: str, body: bytes) -> None:
-        seen = {"method": self.command, "headers": self.headers.items(), "body": body.decode("latin-1")}
+        seen = {
+            "method": self.command,
+            "target": self.path,
+            "headers": self.headers.items(),
+            "body": body.decode("latin-1"),
+        }
         self.answer(200, [], json.dumps(seen).encode())
 
     def serve_status(self, rest: str, body: bytes) -> None:

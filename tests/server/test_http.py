@@ -16,7 +16,7 @@ from execserver.wire.base import Message
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_ERROR, Fault
 from execserver.wire.http import BodyDelta, RequestParams
 from tests.server.fs_calls import b64
-from tests.server.loopback import BIG, GZIPPED, Loopback, loopback
+from tests.server.loopback import BIG, CERTIFICATE, GZIPPED, Loopback, loopback
 
 pytest.importorskip("httpx", reason="needs the extra `http`")
 
@@ -283,6 +283,35 @@ async def test_the_timeout_is_for_head_and_body(peer: Peer, web: Loopback, path:
 
 async def test_no_time_at_all_is_a_timeout(peer: Peer, web: Loopback) -> None:
     assert (await peer.fault(web.url("/echo"), timeoutMs=0)).kind == "httpTimeout"
+
+
+# What the environment says
+
+
+async def test_the_proxy_of_the_environment_is_used_where_it_is_not_excepted(
+    peer: Peer, web: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", web.url(""))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert (await peer.echo("http://far.invalid/echo"))["target"] == "http://far.invalid/echo"
+    assert (await peer.echo(web.url("/echo")))["target"] == "/echo"
+
+
+async def test_a_certificate_must_be_trusted_and_the_environment_says_whom_to_trust(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with loopback(tls=True) as web:
+        for trusted in (False, True):
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+            peer = Peer(nursery)
+            if trusted:
+                assert (await peer.echo(web.url("/echo", host="localhost")))["target"] == "/echo"
+            else:
+                fault = await peer.fault(web.url("/echo", host="localhost"))
+                assert fault.kind == "httpError"
+                assert "CERTIFICATE_VERIFY_FAILED" in fault.message
+            await peer.http.aclose()
 
 
 # Streams
