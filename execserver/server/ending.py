@@ -30,16 +30,19 @@ class Ending:
         self._cut = cut
         self._kill: trio.CancelScope | None = None
         self._drain: trio.CancelScope | None = None
+        self._drain_seconds = DRAIN_SECONDS
         self.stop_reason: ExitReason | None = None  # why the process was stopped while its leader still ran
         self.child_ended = trio.Event()
         self.group_gone = trio.Event()
         self.streams_ended = trio.Event()
 
-    def stop(self, reason: ExitReason, grace: float) -> None:
+    def stop(self, reason: ExitReason, grace: float, drain: float = DRAIN_SECONDS) -> None:
         """Stop the group: SIGTERM now, SIGKILL after ``grace`` seconds, at once if 0. Never yields.
 
-        Stopping again can only bring the kill forward. A group whose leader has gone is stopped just the same.
+        Stopping again can only bring the kill and the end of the drain forward. A group whose leader has gone is
+        stopped just the same.
         """
+        self._drain_seconds = min(self._drain_seconds, drain)
         if not self.child_ended.is_set() and self.stop_reason is None:
             self.stop_reason = reason
         if not self._child.has_group():
@@ -84,11 +87,11 @@ class Ending:
             self._drain.deadline = min(self._drain.deadline, deadline)
 
     def bound_drain_of_the_stopped(self) -> None:
-        """Give the pipes of a stopped group `DRAIN_SECONDS` from the exit, or from the kill that is still to come."""
+        """Give the pipes of a stopped group their time from the exit on, or from the kill that is still to come."""
         to_come = 0.0
         if self._kill is not None and not self.group_gone.is_set():
             to_come = max(0.0, self._kill.deadline - trio.current_time())
-        self.bound_drain(to_come + DRAIN_SECONDS)
+        self.bound_drain(to_come + self._drain_seconds)
 
     def _kill_group(self) -> None:
         self._child.signal_group(signal.SIGKILL)

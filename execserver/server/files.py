@@ -19,7 +19,7 @@ from execserver.wire.base import Message
 P = TypeVar("P", bound=files.Confinable)
 
 # For closing what is open at the end: a dead mount gets no more.
-CLOSE_SECONDS = 1.0
+CLOSE_SECONDS = 0.7
 
 
 class Files:

@@ -168,12 +168,12 @@ class Processes:
         """``process/release``: forget a closed process; one that runs is left alone."""
         return wire.ReleaseResult(released=self.retention.release(params.process_id))
 
-    def stop_all(self, grace: float) -> None:
+    def stop_all(self, grace: float, drain: float) -> None:
         """Stop every group that has a member, be its process running, retained or forgotten."""
         for process in self._processes.values():
-            process.ending.stop("shutdown", grace)
+            process.ending.stop("shutdown", grace, drain)
         for ending in self._leaderless.values():
-            ending.stop("shutdown", grace)
+            ending.stop("shutdown", grace, drain)
 
     async def _own(self, process: Process) -> None:
         process_id = process.record.process_id

@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 import trio
 
 from execserver.lines import LineSplitter, Oversized
-from execserver.server.ending import GRACE_SECONDS
 from execserver.server.limits import Limits
 from execserver.server.outbox import Outbox
 from execserver.server.processes import Processes, Spawn
@@ -25,10 +24,14 @@ from execserver.server.stdio import Wire
 logger = logging.getLogger(__name__)
 
 ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
-REQUEST_SECONDS: Final = 1.0  # for the requests in flight when the session ends
-PROCESS_SECONDS: Final = GRACE_SECONDS + 1.0  # for the grace, the kill, the drain: who has not ended then is cut off
-FLUSH_SECONDS: Final = 1.0  # for a client that reads to get the rest
 _LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
+
+# The end, all within 5 s (wire, section 5). What comes to its end sooner is not waited for.
+REQUEST_SECONDS: Final = 0.7  # for the requests in flight
+SHUTDOWN_GRACE_SECONDS: Final = 1.5  # from SIGTERM to SIGKILL
+SHUTDOWN_DRAIN_SECONDS: Final = 0.5  # from the exit to the end of the streams
+PROCESS_SECONDS: Final = SHUTDOWN_GRACE_SECONDS + SHUTDOWN_DRAIN_SECONDS + 0.3  # then a client that stalls is left
+FLUSH_SECONDS: Final = 0.7  # for a client that reads to get the rest
 
 
 class Host(NamedTuple):
@@ -63,7 +66,7 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
                 with reading:
                     await _Reader(wire, rpc, outbox, requests, limits.max_line_bytes).run()
                     end("end of file")
-                processes.stop_all(GRACE_SECONDS)
+                processes.stop_all(SHUTDOWN_GRACE_SECONDS, SHUTDOWN_DRAIN_SECONDS)
                 requests.cancel_scope.deadline = trio.current_time() + REQUEST_SECONDS
                 owners.cancel_scope.deadline = trio.current_time() + PROCESS_SECONDS
             await session.aclose()
