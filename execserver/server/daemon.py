@@ -50,5 +50,6 @@ async def _sweep(guardian: Guardian) -> None:
     """Kill the descendants that left their groups, until there is none: a killed one may just have had a child."""
     with trio.move_on_after(SWEEP_SECONDS):
         while found := kill_descendants(os.getpid(), spare={guardian.pid}):
-            logger.warning("killed what had left its group: %s", found)
+            names = ", ".join(f"{stat.name} ({stat.pid})" for stat in found)
+            logger.warning("killed what had left its group: %s", names)
             await trio.sleep(0.01)
