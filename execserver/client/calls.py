@@ -37,6 +37,8 @@ class Call(Source[T], Generic[T]):
         self._error: RpcError | None = None
         self._answered = False
 
+    size = 0  # of its line, in bytes
+
     def advance(self) -> bool:
         """Whether the answer is there, or will never be."""
         return self._answered or self._core.disconnected is not None

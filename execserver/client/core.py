@@ -59,10 +59,14 @@ class ClientCore:
 
     def feed(self, data: bytes) -> None:
         """Take what was read. Never raises: what is wrong with it ends the connection."""
+        if self.disconnected is not None:
+            return
         for line in self._lines.feed(data):
+            self._take_line(line)
             if self.disconnected is not None:
                 return
-            self._take_line(line)
+        if self._preamble is not None and not self._preamble.bear(len(data)):
+            self._fail("the command sent no line of JSON" + self.said, ProtocolError)
 
     def end_of_file(self, reason: str) -> None:
         """Take the end of the server's stdout, or of its process."""
@@ -119,13 +123,15 @@ class ClientCore:
         if self.disconnected is not None:
             raise self.disconnection()
         request_id = self._last_id = self._last_id + 1
-        self._queue(Request(request_id, method, params))
+        line = encode_line(Request(request_id, method, params))
         call = self._calls[request_id] = make(request_id)
+        call.size = len(line)
+        self._queue(line)
         return call
 
     def notify(self, method: str, params: Any) -> None:
         """Queue a notification."""
-        self._queue(Notification(method, params))
+        self._queue(encode_line(Notification(method, params)))
 
     def forget(self, request_id: int) -> None:
         """Ignore the answer to this request."""
@@ -161,10 +167,14 @@ class ClientCore:
         """Route the events of this process to it, for as long as somebody else holds it."""
         self._processes[process.facts.process_id] = process
 
+    def follows(self, process_id: str) -> bool:
+        """Whether somebody holds a process of this name that has not closed."""
+        process = self._processes.get(process_id)
+        return process is not None and process.facts.closed is None
+
     # Inside
 
-    def _queue(self, message: Any) -> None:
-        line = encode_line(message)
+    def _queue(self, line: bytes) -> None:
         self._outgoing.append(line)
         self._outgoing_bytes += len(line)
         self.send_soon()
@@ -214,7 +224,15 @@ class ClientCore:
             self._refuse(message)
         elif isinstance(message.id, int) and (call := self._calls.pop(message.id, None)) is not None:
             call.settle(message)
+        elif message.id is None and self._calls:
+            self._blame_largest(message)
         # else: the answer to a call that was cancelled, or to nobody's
+
+    def _blame_largest(self, answer: Other) -> None:
+        """Find the call for an error without an id: what the server cannot take is a line that is too long."""
+        largest = max(self._calls, key=lambda request_id: self._calls[request_id].size)
+        if self._calls[largest].size > BACKLOG_BYTES:
+            self._calls.pop(largest).settle(answer)
 
     def _refuse(self, request: Other) -> None:
         """Answer a request of the server's: clients of this protocol serve no method. Nobody reads: do not pile up."""
@@ -224,4 +242,4 @@ class ClientCore:
             answer = Failure(request.id, ErrorObject(METHOD_NOT_FOUND, f"the client serves no method {request.method}"))
         else:
             answer = Failure(None, ErrorObject(INVALID_REQUEST, "the id must be an integer or a string"))
-        self._queue(answer)
+        self._queue(encode_line(answer))

@@ -1,6 +1,7 @@
 """What a command says before it speaks the protocol: a login banner, or why it cannot. No I/O."""
 
 PREAMBLE_BYTES = 64 << 10
+FIRST_BYTES = 1 << 20  # the longest first message; what never ends its line is not waited for beyond that
 SHOWN_BYTES = 2000  # of it in an error: the end says most
 
 
@@ -10,6 +11,7 @@ class Preamble:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._skipped = 0
+        self._fed = 0
         self._tail = b""
 
     def skip(self, line: bytes) -> bool:
@@ -17,6 +19,11 @@ class Preamble:
         self._skipped += len(line) + 1
         self._tail = (self._tail + line + b"\n")[-SHOWN_BYTES:]
         return self._skipped <= self._limit
+
+    def bear(self, size: int) -> bool:
+        """Take it that ``size`` bytes came, in lines or not; return whether a message may still follow."""
+        self._fed += size
+        return self._fed <= self._limit + FIRST_BYTES
 
     def describe(self) -> str:
         """Say what was skipped, for an error."""

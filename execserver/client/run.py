@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from execserver.client.core import ClientCore
-from execserver.client.errors import ExecServerError
+from execserver.client.errors import ExecServerError, RpcError
 from execserver.client.events import Closed, Event, Exited, Lost, Output
 from execserver.client.process import ProcessCore, Write
 from execserver.client.results import Result
-from execserver.client.source import Source
+from execserver.client.source import Source, nobody
 from execserver.client.starting import RunOptions, StartOptions
 
 
@@ -74,9 +74,10 @@ class Run(Source[Result]):
         self._timed_out = False
         self._error: ExecServerError | None = None
         self._given_up = False
-        # A child that ends without reading its input is no error, as for subprocess.run.
         self._input: Write | None = None if data is None else process.write(data, close=True)
         self._subscription.wake = self._stirred
+        if self._input is not None:
+            self._input.wake = self._stirred
 
     @property
     def patience(self) -> float | None:
@@ -92,6 +93,8 @@ class Run(Source[Result]):
                 self._collect(self._subscription.take())
             except ExecServerError as error:
                 self._error = error
+        if self._input is not None and self._input.advance():
+            self._check_input(self._input)
         if self._drained_at is not None and self._clock() >= self._drained_at:
             self._given_up = True
         return self._over
@@ -101,7 +104,7 @@ class Run(Source[Result]):
         if self._timeout_at is not None and self._clock() >= self._timeout_at:
             self._timeout_at = None
             self._timed_out = True
-            self._process.terminate()
+            self._terminate()
         elif self._drained_at is None or self._clock() < self._drained_at:
             self._subscription.expire()
 
@@ -128,9 +131,8 @@ class Run(Source[Result]):
     def cancel(self) -> None:
         """Nobody waits for the result: end the process."""
         self._detach()
-        if self._exited is None or self._closed is None:
-            with suppress(ExecServerError):  # without a connection there is no process either
-                self._process.terminate()
+        if self._closed is None:
+            self._terminate()
 
     @property
     def _over(self) -> bool:
@@ -156,13 +158,29 @@ class Run(Source[Result]):
             case Closed():
                 self._closed = event
 
+    def _check_input(self, written: Write) -> None:
+        self._input = None
+        try:
+            written.take()
+        except RpcError as error:
+            # A child that ends without reading its input is no failure, as for subprocess.run.
+            if error.kind not in ("stdinClosed", "unknownProcess"):
+                self._error = error
+        except ExecServerError as error:
+            self._error = self._error or error
+
+    def _terminate(self) -> None:
+        with suppress(ExecServerError):  # without a connection there is no process either
+            self._process.terminate()
+
     def _stirred(self) -> None:
         self.wake()
 
     def _detach(self) -> None:
         """Undo the cycle of references: what is not followed any more must not wait for a collection."""
-        del self._subscription.wake
+        self._subscription.wake = nobody
         if self._input is not None:
+            self._input.wake = nobody
             self._input.cancel()
 
 

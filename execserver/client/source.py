@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 T_co = TypeVar("T_co", covariant=True)
 
 
-def _nobody() -> None:
+def nobody() -> None:
     """Stand where nobody waits."""
 
 
@@ -27,7 +27,7 @@ class Finished(Exception):
 class Source(Generic[T_co]):
     """Something to wait for; see the module's docstring."""
 
-    wake: Callable[[], None] = staticmethod(_nobody)
+    wake: Callable[[], None] = staticmethod(nobody)
 
     @property
     def patience(self) -> float | None:
@@ -67,7 +67,7 @@ class Parking:
             yield
         finally:
             self._sources.discard(source)
-            source.wake = _nobody
+            source.wake = nobody
 
     def wake_all(self) -> None:
         """Wake everybody that waits."""

@@ -12,6 +12,7 @@ from execserver.client.errors import StartError
 from execserver.client.following import Following
 from execserver.client.inbound import Other
 from execserver.client.process import ProcessCore
+from execserver.wire.errors import INVALID_REQUEST
 from execserver.wire.process import EnvPolicy, StartResult
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def begin_start(core: "ClientCore", argv: Sequence[str], options: StartOptions) 
     """Queue ``process/start``. Raises `Unsupported` before anything is sent."""
     process_id = options.get("process_id") or uuid.uuid4().hex
     params = start_params(core, process_id, argv, options)
+    if core.follows(process_id):  # events of two would be taken for each other's
+        raise StartError(INVALID_REQUEST, f"process {process_id} already exists", "processExists")
     following = Following(core, process_id)
 
     def started(result: StartResult) -> ProcessCore:

@@ -203,8 +203,7 @@ class Watch(Follower[Exited]):
 
     def advance(self) -> bool:
         """Whether it has come."""
-        known = self._facts.closed if self._for_close else self._facts.exited or self._found
-        return known is not None or self._error is not None or self._core.disconnected is not None
+        return self._come is not None or self._error is not None or self._core.disconnected is not None
 
     def expire(self) -> None:
         """Nothing came: ask, for pushes can be lost."""
@@ -214,16 +213,21 @@ class Watch(Follower[Exited]):
 
     def take(self) -> Exited:
         """Give the exit."""
-        exited = self._facts.exited or self._found
-        if exited is not None and (not self._for_close or self._facts.closed is not None):
-            return exited
+        if (come := self._come) is not None:
+            return come
         if self._error is not None:
             raise self._error
         raise self._core.disconnection()
 
     @property
+    def _come(self) -> Exited | None:
+        if self._for_close and self._facts.closed is None:
+            return None
+        return self._facts.exited or self._found
+
+    @property
     def _hungry(self) -> bool:
-        return False
+        return self._facts.closed is not None and self._come is None
 
     def _take_page(self, page: TextPage) -> bool:
         if page.closed_seq is not None and self._facts.closed is None:
