@@ -1,0 +1,252 @@
+"""The client for asyncio, with nothing but the standard library. The same names and the same behaviour as for trio."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from execserver.client import launch
+from execserver.client.core import ClientCore
+from execserver.client.errors import (
+    ClosedError,
+    Disconnected,
+    ExecServerError,
+    ProcessFailed,
+    ProtocolError,
+    RpcError,
+    StartError,
+    Unsupported,
+)
+from execserver.client.events import Closed, Event, Exited, Lost, Output, Text, Usage, decode
+from execserver.client.facade import Events, Process, Server
+from execserver.client.preamble import PREAMBLE_BYTES
+from execserver.client.results import Page, Result
+from execserver.client.source import Source
+from execserver.wire.process import EnvPolicy
+
+__all__ = [
+    "Closed",
+    "ClosedError",
+    "Disconnected",
+    "EnvPolicy",
+    "Event",
+    "Events",
+    "ExecServerError",
+    "Exited",
+    "Lost",
+    "Output",
+    "Page",
+    "Process",
+    "ProcessFailed",
+    "ProtocolError",
+    "Result",
+    "RpcError",
+    "Server",
+    "StartError",
+    "Text",
+    "Unsupported",
+    "Usage",
+    "connect",
+    "decode",
+]
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def connect(
+    command: Sequence[str] | None = None,
+    *,
+    client_name: str = "execserver-client",
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    preamble_limit: int = PREAMBLE_BYTES,
+    connect_timeout: float = 10.0,
+    shutdown_timeout: float = 5.0,
+    forward_stderr: bool = False,
+) -> AsyncIterator[Server]:
+    """Launch a daemon and speak with it until the end of the block; see `execserver.client.trio.connect`."""
+    argv, group = launch.command_line(command)
+    loop = asyncio.get_running_loop()
+    pipe = subprocess.PIPE
+    _, wire = await loop.subprocess_exec(
+        lambda: _Wire(loop, argv, ClientCore(preamble_limit), forward_stderr),
+        *argv,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        env=env,
+        cwd=cwd,
+        process_group=group,
+    )
+    try:
+        wire.begin()
+        await wire.shake_hands(client_name, connect_timeout)
+        yield Server(wire)
+    finally:
+        await wire.see_through(wire.end(shutdown_timeout), shutdown_timeout + 5)
+
+
+class _Wire(asyncio.SubprocessProtocol):
+    """The daemon's process and its three pipes, and how to wait."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, argv: list[str], core: ClientCore, forward_stderr: bool
+    ) -> None:
+        self.core = core
+        self._loop = loop
+        self._argv = argv
+        self._forward_stderr = forward_stderr
+        self._tail = launch.Tail()
+        self._paused = False
+        self._open_pipes = {1, 2}
+        self._exited = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._parting = False
+        self._last_words: asyncio.TimerHandle | None = None
+        core.send_soon = self._send_soon
+
+    # The driver
+
+    async def wait(self, source: Source[T]) -> T:
+        """Wait for ``source``."""
+        try:
+            while not source.advance():
+                woken: asyncio.Future[bool] = self._loop.create_future()
+
+                def wake(expired: bool = False, woken: asyncio.Future[bool] = woken) -> None:
+                    if not woken.done():
+                        woken.set_result(expired)
+
+                patience = source.patience
+                timer = None if patience is None else self._loop.call_later(patience, wake, True)
+                try:
+                    with self.core.parking.park(source, wake):
+                        expired = await woken
+                finally:
+                    if timer is not None:
+                        timer.cancel()
+                if expired:
+                    source.expire()
+            return source.take()
+        except BaseException:
+            source.cancel()
+            raise
+
+    def clock(self) -> float:
+        """Give the loop's time."""
+        return self._loop.time()
+
+    async def see_through(self, ending: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Run ``ending`` in a task of its own, ``seconds`` at most, and wait for it whoever cancels."""
+        task = self._loop.create_task(self._within(ending, seconds))
+        cancelled = False
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                cancelled = True
+            except Exception:
+                break  # raised by task.result()
+        if cancelled:
+            raise asyncio.CancelledError
+        task.result()
+
+    async def _within(self, ending: Coroutine[Any, Any, None], seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await ending
+
+    # The life of the daemon
+
+    def begin(self) -> None:
+        """Make the most of the pipes, which are connected now."""
+        launch.enlarge_pipe(self._pipe(1).get_extra_info("pipe").fileno())
+
+    async def shake_hands(self, client_name: str, timeout: float) -> None:
+        """Begin the session."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.wait(self.core.initialize(client_name))
+        except TimeoutError:
+            reason = launch.describe_silence(self._argv, timeout, self.core.said, self._tail)
+            raise Disconnected(reason) from None
+
+    async def end(self, timeout: float) -> None:
+        """End the daemon, whatever it does, and close everything."""
+        self.core.close()
+        self._pipe(0).close()
+        for signal, seconds in launch.shutdown_steps(timeout):
+            if signal is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._transport.send_signal(signal)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._exited.wait()
+                break
+        self._transport.close()
+        await self._gone.wait()
+
+    # Bytes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the process, its pipes not yet connected."""
+        self._transport: Any = transport
+
+    def _pipe(self, descriptor: int) -> Any:
+        return self._transport.get_pipe_transport(descriptor)
+
+    def _send_soon(self) -> None:
+        if not self._paused and not self._pipe(0).is_closing():  # closing: the end of its stdout says why
+            self._pipe(0).write(self.core.take_outgoing())
+
+    def pause_writing(self) -> None:
+        """Let what is to be sent wait in the core, where it is bounded."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Send what has waited."""
+        self._paused = False
+        self._send_soon()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Take what the daemon wrote."""
+        if fd == 1:
+            self.core.feed(data)
+            return
+        self._tail.add(data)
+        if self._forward_stderr:
+            sys.stderr.buffer.write(data)
+            sys.stderr.buffer.flush()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Take the end of one pipe."""
+        self._open_pipes.discard(fd)
+        if fd == 1 or self._parting:
+            self._part()
+
+    def process_exited(self) -> None:
+        """Take the end of the daemon."""
+        self._exited.set()
+        self._part()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take it that all is closed."""
+        self._gone.set()
+
+    def _part(self) -> None:
+        """See the daemon go. What is still in the pipes may say why: wait for all three, but not for long."""
+        self._parting = True
+        if self._exited.is_set() and not self._open_pipes:
+            self._parted()
+        elif self._last_words is None:
+            self._last_words = self._loop.call_later(launch.LAST_WORDS_SECONDS, self._parted)
+
+    def _parted(self) -> None:
+        if self._last_words is not None:
+            self._last_words.cancel()
+        self.core.end_of_file(launch.describe_end(self._argv, self._transport.get_returncode(), self._tail))
