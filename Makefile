@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test interop docs check style types bench growth clean
+.PHONY: run test test-all interop docs check style types bench growth clean
 .DEFAULT_GOAL := check
 
 $(READY): pyproject.toml
@@ -20,6 +20,16 @@ run: $(READY)  ## the daemon, driven by our client, runs a real command and prin
 
 test: $(READY)
 	$(BIN)/pytest
+
+# every CPython from 3.11 up on the PATH or kept by pyenv, one of each minor version, each with its own environment
+CPYTHONS := $(foreach minor,11 12 13 14 15,$(firstword $(shell for p in python3.$(minor) \
+	$(wildcard $(HOME)/.pyenv/versions/3.$(minor).*/bin/python3.$(minor)); do \
+	$$p -c 'import sys; sys.exit(sys.implementation.name != "cpython")' 2>/dev/null && echo $$p; done)))
+
+test-all:  ## the suite on every CPython from 3.11 up that is found
+	@test -n "$(CPYTHONS)" || { echo "no CPython from 3.11 up was found" >&2; exit 1; }
+	@set -e; for p in $(CPYTHONS); do $$p --version; \
+		$(MAKE) --no-print-directory test PYTHON=$$p VENV=.venv-$$(basename $$p); done
 
 # The tests start an sshd of their own and skip (in CI: fail) without one. RUNLEVEL=1: install the service, do not start it
 SSHD := /usr/sbin/sshd
@@ -41,7 +51,7 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-check: style types test
+check: style types test  ## the tests hold the documentation too: every example in it, and what is generated
 
 # The driver is C: a client in Python could not follow a GB/s, and would be what is measured.
 BENCH := .cache/bench
