@@ -27,7 +27,7 @@ static const struct {
     {"stdin", measure_stdin, {.size = 256 << 20}},
     {"echo", measure_echo, {.size = 256 << 20}},
     {"latency", measure_latency, {.count = 2000, .seconds = 10}},
-    {"tail", measure_tail, {.count = 10000}},
+    {"tail", measure_tail, {.count = 10000, .ids = 1}},
     {"crowd", measure_crowd, {.children = 500, .seconds = 2}},
     {"stalled", measure_stalled, {.size = 256 << 20, .children = 8, .seconds = 4}},
 };
@@ -51,6 +51,8 @@ static void set(struct arguments *arguments, const char *word)
         arguments->verify = atol(value + 1);
     else if (NAMED("tty"))
         arguments->tty = atol(value + 1);
+    else if (NAMED("ids"))
+        arguments->ids = atol(value + 1);
     else
         die("what is %s?", word);
 }

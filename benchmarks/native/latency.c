@@ -46,7 +46,7 @@ static long cheap_request(struct server *server)
     return request(server, "process/terminate", "{\"processId\":\"nobody\"}");
 }
 
-static double round_trip_us(struct server *server, long count)
+double round_trip_us(struct server *server, long count)
 {
     struct samples samples = {0};
     struct message message;
@@ -62,7 +62,7 @@ void measure_round_trip(const struct arguments *arguments)
 {
     struct server server;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     round_trip_us(&server, arguments->count / 10 + 1);
     double cpu = cpu_seconds(server.pid);
     metric("us", round_trip_us(&server, arguments->count));
@@ -76,7 +76,7 @@ void measure_pipelined(const struct arguments *arguments)
     struct server server;
     struct message message;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     round_trip_us(&server, 10);
     long first = server.last_id + 1;
     double began = now(), cpu = cpu_seconds(server.pid);
@@ -108,7 +108,7 @@ void measure_spawn(const struct arguments *arguments)
     char name[32];
     long id;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     for (long round = 1; round <= arguments->rounds; round++) {
         struct samples samples = {0};
         double began = now(), cpu = cpu_seconds(server.pid);
@@ -135,13 +135,16 @@ void measure_spawn(const struct arguments *arguments)
     end(&server);
 }
 
-/* One byte string into `cat` and out again; in microseconds. */
-static double echo_us(struct server *server, long number)
+/* One byte string into `cat` and out again; in microseconds. With a writeId, as Codex sends it, or without. */
+static double echo_us(struct server *server, long number, bool with_id)
 {
     struct message message;
     uint64_t expected = server->processes[number].bytes + 6;
     double began = now();
-    request(server, "process/write", "{\"processId\":\"p%ld\",\"chunk\":\"aGVsbG8K\",\"writeId\":\"%ld\"}", number, server->last_id);
+    char id[40] = "";
+    if (with_id)
+        snprintf(id, sizeof id, ",\"writeId\":\"%ld\"", server->last_id);
+    request(server, "process/write", "{\"processId\":\"p%ld\",\"chunk\":\"aGVsbG8K\"%s}", number, id);
     while (server->processes[number].bytes < expected)
         receive(server, &message);
     return (now() - began) * 1e6;
@@ -170,7 +173,7 @@ void measure_latency(const struct arguments *arguments)
     struct message message;
     long id;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     long cat = start_cat(&server);
     for (long i = 0; i < arguments->children; i++)
         start(&server, child("flood", 0), PLAIN, &id);
@@ -178,10 +181,10 @@ void measure_latency(const struct arguments *arguments)
         while (server.processes[cat + 1 + i].bytes < 4 << 20)
             receive(&server, &message);
     for (int i = 0; i < 10; i++)
-        echo_us(&server, cat);
+        echo_us(&server, cat, true);
     double until = now() + arguments->seconds, cpu = cpu_seconds(server.pid);
     for (long i = 0; i < arguments->count && now() < until; i++)
-        add_sample(&samples, echo_us(&server, cat));
+        add_sample(&samples, echo_us(&server, cat, true));
     metric("us", percentile(&samples, 0.5));
     metric("p99_us", percentile(&samples, 0.99));
     metric("cpu_us", (cpu_seconds(server.pid) - cpu) / (double)samples.count * 1e6);
@@ -215,16 +218,16 @@ void measure_tail(const struct arguments *arguments)
 {
     struct server server;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     long cat = start_cat(&server);
     for (int i = 0; i < 50; i++)
-        echo_us(&server, cat);
+        echo_us(&server, cat, arguments->ids);
     settle(&server);
     tail_us(&server, cat);
     metric("short_us", tail_us(&server, cat));
     double before = memory_mb(server.pid, "VmRSS");
     for (long i = 50; i < arguments->count; i++)
-        echo_us(&server, cat);
+        echo_us(&server, cat, arguments->ids);
     settle(&server);
     metric("bytes_per_event", (memory_mb(server.pid, "VmRSS") - before) * 1e6 / (double)(arguments->count - 50));
     metric("us", tail_us(&server, cat));

@@ -15,6 +15,7 @@ void measure_crowd(const struct arguments *arguments)
     handshake(&server);
     usleep(300000); /* what a server does after its first answer is over */
     metric("idle_mb", memory_mb(server.pid, "VmRSS"));
+    run_one(&server);
     double began = now();
     for (long i = 0; i < arguments->children; i++) {
         start(&server, child("pause", 0), PLAIN, &id);
@@ -28,6 +29,7 @@ void measure_crowd(const struct arguments *arguments)
     usleep((useconds_t)(arguments->seconds * 1e6));
     metric("idle_cpu_s", cpu_seconds(server.pid) - cpu);
     metric("idle_wakeups", (double)(wakeups(server.pid) - woken));
+    metric("round_trip_us", round_trip_us(&server, 1000));
     end(&server);
 }
 
@@ -38,8 +40,9 @@ void measure_stalled(const struct arguments *arguments)
     long id;
     uint64_t share = arguments->size / (uint64_t)arguments->children;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     usleep(300000);
+    long first = server.process_count;
     for (long i = 0; i < arguments->children; i++)
         start(&server, child("flood", share), PLAIN, &id);
     flush(&server);
@@ -49,8 +52,8 @@ void measure_stalled(const struct arguments *arguments)
     metric("peak_mb", memory_mb(server.pid, "VmHWM"));
     metric("growth_mb", memory_mb(server.pid, "VmRSS") - half);
     for (long i = 0; i < arguments->children; i++) {
-        wait_finished(&server, i);
-        if (server.processes[i].bytes != share)
+        wait_finished(&server, first + i);
+        if (server.processes[first + i].bytes != share)
             die("bytes are missing");
     }
     end(&server);

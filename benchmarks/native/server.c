@@ -52,6 +52,18 @@ void handshake(struct server *server)
     flush(server);
 }
 
+void run_one(struct server *server)
+{
+    long id;
+    wait_finished(server, start(server, "[\"/bin/true\"]", PLAIN, &id));
+}
+
+void warm_up(struct server *server)
+{
+    handshake(server);
+    run_one(server);
+}
+
 void end(struct server *server)
 {
     close(server->to);

@@ -37,6 +37,10 @@ enum options { PLAIN = 0, STDIN = 1, TTY = 2 };
 /* Spawn the server; the handshake is another step. */
 void launch(struct server *server, char **argv);
 void handshake(struct server *server);
+/* /bin/true, from its start to its end: what a server does only for its first process is done then. */
+void run_one(struct server *server);
+/* Handshake and one process. */
+void warm_up(struct server *server);
 /* End of file, then what is left is read. The server has ten seconds. */
 void end(struct server *server);
 

@@ -59,7 +59,7 @@ void measure_output(const struct arguments *arguments)
     struct server server;
     struct samples rounds = {0};
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     double cpu = cpu_seconds(server.pid), first = 0, last = 0, total = 0;
     for (long round = 0; round < arguments->rounds; round++) {
         last = one_round(&server, arguments);
@@ -78,7 +78,7 @@ void measure_output(const struct arguments *arguments)
     metric("first_s", first);
     metric("last_s", last);
     metric("last_rss_mb", memory_mb(server.pid, "VmRSS"));
-    metric("events", (double)server.processes[0].events);
+    metric("events", (double)server.processes[server.process_count - 1].events);
     end(&server);
 }
 
@@ -87,7 +87,7 @@ void measure_lines(const struct arguments *arguments)
     struct server server;
     long id;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     double began = now();
     long number = start(&server, child("lines", (uint64_t)arguments->count), PLAIN, &id);
     wait_finished(&server, number);
@@ -129,7 +129,7 @@ void measure_stdin(const struct arguments *arguments)
     long id;
     uint64_t size = arguments->size / 65536 * 65536;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     long number = start(&server, child("sink", size), STDIN, &id);
     wait_answer(&server, id, &message);
     double began = now(), cpu = cpu_seconds(server.pid);
@@ -147,7 +147,7 @@ void measure_echo(const struct arguments *arguments)
     long id;
     uint64_t size = arguments->size / 65536 * 65536;
     launch(&server, arguments->argv);
-    handshake(&server);
+    warm_up(&server);
     long number = start(&server, "[\"cat\"]", STDIN, &id);
     wait_answer(&server, id, &message);
     double began = now(), cpu = cpu_seconds(server.pid);

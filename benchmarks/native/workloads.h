@@ -12,6 +12,7 @@ struct arguments {
     double seconds; /* at most, or exactly where nothing else ends it */
     long verify;    /* decode the content and compare its digest */
     long tty;
+    long ids;       /* writes have a writeId, as Codex sends it */
     char **argv;    /* the server */
 };
 
@@ -28,6 +29,9 @@ void measure_pipelined(const struct arguments *arguments);
 void measure_spawn(const struct arguments *arguments);
 void measure_latency(const struct arguments *arguments);
 void measure_tail(const struct arguments *arguments);
+struct server;
+/* The median of `count` cheap requests, one at a time, in microseconds. */
+double round_trip_us(struct server *server, long count);
 /* memory.c */
 void measure_crowd(const struct arguments *arguments);
 void measure_stalled(const struct arguments *arguments);
