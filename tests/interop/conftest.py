@@ -1,6 +1,7 @@
 import os
 import shlex
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ def codex(binary: Path, tmp_path: Path) -> Codex:
 
 
 @pytest.fixture
-def beacon(codex: Codex) -> Beacon:
-    return Beacon(codex.place / "beacon")
+def beacon(codex: Codex) -> Iterator[Beacon]:
+    with closing(Beacon(codex.place / "beacon")) as beacon:
+        yield beacon
 
 
 @pytest.fixture

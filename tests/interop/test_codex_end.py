@@ -24,14 +24,11 @@ def test_commands_that_still_run_end_with_codex(codex: Codex, beacon: Beacon) ->
     assert "session ID" in done.outputs[0]
 
 
-@pytest.mark.parametrize("tty", [False, True], ids=["pipes", "terminal"])
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
-@pytest.mark.parametrize("command", [FOREGROUND, STUBBORN, BACKGROUND], ids=["foreground", "stubborn", "background"])
-def test_nothing_is_left_when_codex_is_ended_by_a_signal(
-    codex: Codex, beacon: Beacon, command: str, name: str, tty: bool
-) -> None:
-    with codex.started([[run(command, tty=tty)]]) as started:
-        beacon.wait()
+def test_nothing_is_left_when_codex_is_ended_by_a_signal(codex: Codex, beacon: Beacon, name: str) -> None:
+    commands = [run(each, tty=tty) for each in (FOREGROUND, STUBBORN, BACKGROUND) for tty in (False, True)]
+    with codex.started([commands]) as started:
+        beacon.wait(len(commands))
         started.process.send_signal(signal.Signals[name])
         started.process.wait(RUN_SECONDS)
 

@@ -20,7 +20,7 @@ from execserver.lines import LineSplitter
 
 from .codex import SERVER, ours_only
 
-pytestmark = [pytest.mark.interop, ours_only("the reference server of today refuses native paths")]
+pytestmark = ours_only("the reference server of today refuses native paths")
 
 SECONDS = 30  # each test takes under one; this is for a machine with much else to do
 
