@@ -124,7 +124,7 @@ class Replacement:
         # linkat(2) with AT_SYMLINK_FOLLOW, which Python calls only where it gets a directory's descriptor.
         directory = os.open(os.path.dirname(name), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.link(f"{_DESCRIPTORS}/{self.fd}", os.path.basename(name), dst_dir_fd=directory)
+            os.link(f"{_DESCRIPTORS}/{self.fd}", os.path.basename(name), dst_dir_fd=directory, follow_symlinks=True)
         finally:
             os.close(directory)
         return name

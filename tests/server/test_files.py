@@ -152,6 +152,17 @@ async def test_what_is_no_regular_file_is_not_even_opened(call: FileCalls, links
         assert fault.message == f"path `{links / path}` is not a file"
 
 
+async def test_what_becomes_a_fifo_while_it_is_opened_costs_no_thread(
+    call: FileCalls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    regular = os.stat(__file__)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", lambda path: regular)
+        fault = await call.fault("readFile", path=tmp_path / "fifo")
+    assert (fault.code, fault.kind) == (INVALID_REQUEST, "notARegularFile")
+
+
 # getMetadata
 
 

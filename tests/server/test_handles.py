@@ -14,7 +14,7 @@ import trio
 from execserver.server import open_file
 from execserver.server.eager import WAITING, begin, finish
 from execserver.server.files import Files
-from execserver.wire.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_FOUND
+from execserver.wire.errors import INTERNAL_ERROR, INVALID_REQUEST, NOT_FOUND, Fault
 from execserver.wire.files import CloseParams, OpenParams, ReadBlockParams, WriteBlockParams
 from tests.server.fs_calls import FileCalls, b64
 
@@ -214,6 +214,29 @@ async def test_what_is_asked_of_a_handle_is_done_in_the_order_of_the_lines(files
                 line("fs/writeBlock", WriteBlockParams("w", index, content[index:]))
             line("fs/close", CloseParams("w"))  # and the id is free for the next line
     assert path.read_bytes() == content
+
+
+async def test_what_was_asked_after_a_failure_finds_no_handle(files: Files, path: Path) -> None:
+    answers: list[str] = []
+    async with trio.open_nursery() as tasks:
+
+        async def rest(coroutine: Any) -> None:
+            try:
+                await finish(coroutine)
+                answers.append("done")
+            except Fault as fault:
+                answers.append(fault.kind)
+
+        for name, params in (
+            ("fs/open", OpenParams(path=str(path), handle_id="r")),
+            ("fs/writeBlock", WriteBlockParams("r", 0, b"refused")),
+            ("fs/readBlock", ReadBlockParams("r", 0, 1)),
+            ("fs/close", CloseParams("r")),
+        ):
+            coroutine: Any = files.methods[name].handle(params)
+            assert begin(coroutine) is WAITING
+            tasks.start_soon(rest, coroutine)
+    assert answers == ["done", "ioError", "unknownHandle", "done"]
 
 
 async def test_at_the_end_replacements_are_thrown_away(path: Path) -> None:

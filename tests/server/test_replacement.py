@@ -79,6 +79,17 @@ def test_extended_attributes_are_kept(tmp_path: Path) -> None:
     assert (path.read_bytes(), os.getxattr(path, "user.origin")) == (b"new", b"here")
 
 
+def test_a_file_system_without_attributes_is_no_reason_to_write_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    inode = path.stat().st_ino
+    refusing(monkeypatch, "listxattr", errno.EOPNOTSUPP)
+    replace(path, b"new")
+    assert path.stat().st_ino != inode
+
+
 @pytest.mark.usefixtures("beside")
 def test_a_private_file_is_private_from_the_first_byte(tmp_path: Path) -> None:
     path = tmp_path / "file"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,22 @@ async def test_a_directory_that_cannot_be_read_is_listed_among_the_errors_and_th
         "a", "b", "c", "a/below", "c/below",
     ]  # fmt: skip
     assert walked["truncated"] is False
+
+
+async def test_a_directory_that_goes_while_it_is_walked_is_an_error_and_no_more(
+    call: FileCalls, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_scandir = os.scandir
+
+    def scandir(path: str) -> Any:
+        scanned = real_scandir(path)
+        if path == str(tree / ".hidden"):  # the root has been read, `b` is waiting
+            shutil.rmtree(tree / "b")
+        return scanned
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    walked = await call("walk", path=tree, options=NO_LIMIT | {"followDirectorySymlinks": True})
+    assert walked["errors"] == [{"path": f"file://{tree}/b", "message": "No such file or directory (os error 2)"}]
 
 
 async def test_names_that_are_not_utf_8_are_percent_encoded(call: FileCalls, tmp_path: Path) -> None:
