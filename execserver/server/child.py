@@ -23,6 +23,9 @@ from execserver.server.kernel import grow_pipe
 from execserver.wire.process import Stream
 
 CHUNK_BYTES: Final = 64 * 1024  # four times that costs 2.5 times the latency beside eight floods, and gains nothing
+# What was read into a buffer of 64 KiB and shrunk stays where that buffer was, and the log keeps it: holes between, 318
+# bytes of memory for an event of 6. A copy of what is small goes where small objects are kept together.
+_SMALL_BYTES: Final = 512
 # Worth 40 % of a flood's speed. Asked for at the first full read only: pipes have a quota for each user.
 _FLOODED_PIPE_BYTES: Final = 256 * 1024
 
@@ -117,9 +120,12 @@ class PipeSource:
             if error.errno == errno.EIO:  # a terminal's end of file
                 return b""
             raise
-        if not self._grown and len(data) == CHUNK_BYTES:
-            self._grown = True
-            grow_pipe(self._fd, _FLOODED_PIPE_BYTES)
+        if len(data) == CHUNK_BYTES:
+            if not self._grown:
+                self._grown = True
+                grow_pipe(self._fd, _FLOODED_PIPE_BYTES)
+        elif len(data) <= _SMALL_BYTES:
+            return bytes(memoryview(data))
         return data
 
     async def wait_readable(self) -> None:
