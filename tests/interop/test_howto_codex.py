@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +93,21 @@ def test_a_missing_program_or_a_banner_is_the_second_row_of_the_table(installed:
     [output] = installed.run([[run("echo hi")]], env=path_with(installed)).outputs
     assert "No usable execution environment is available" in PAGE
     assert "No usable execution environment is available" in output
+
+
+@ours_only("the reference server has no extras")
+def test_a_missing_extra_is_the_third_row_of_the_table_and_spoils_nothing_else(installed: Codex) -> None:
+    without = "import sys; sys.modules['httpx'] = None; from execserver.cli import main; sys.exit(main([]))"
+    wire = installed.place / "wire"
+    installed.environments = ""
+    installed.server = ("sh", "-c", 'tee "$0" | "$@"', str(wire), sys.executable, "-c", without)
+    asked = run("until grep -q http/request ../wire; do sleep 0.05; done")
+    with mcp.over_http() as port:
+        tickets = snippet("toml", "mcp_servers.tickets").replace("8080", str(port)).replace("here", "mine")
+        done = installed.run([[asked], [run("echo fine")]], config=tickets)
+    assert said(done.outputs[1]) == "fine\n"
+    assert "pip install execserver[http]" in done.stderr
+    assert "pip install 'execserver[http]'" in PAGE
 
 
 def test_every_other_snippet_is_a_valid_environment() -> None:
