@@ -102,7 +102,7 @@ class FakeChild:
         self._keeps_terminal = keeps_terminal
         self._end = trio.Event()
         # Its stdin.
-        self.took = bytearray()
+        self.took = b""
         self.appetite: int | None = None  # bytes that it still takes; None is no limit
         self.stdin_closed = False
         self.reads_no_more = False
