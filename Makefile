@@ -16,7 +16,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 run: $(READY)  ## the daemon, driven by our client, runs a real command and prints its ordered events
-	$(BIN)/execserver run --verbose -- sh -c 'echo to stdout; echo to stderr >&2; seq 3; exit 3' || test $$? -eq 3
+	$(BIN)/execserver run --verbose -- sh -c 'echo to stdout; sleep 0.2; echo to stderr >&2; sleep 0.2; seq 3; exit 3' || test $$? -eq 3
 
 test: $(READY)
 	$(BIN)/pytest
@@ -40,8 +40,9 @@ $(SSHD):
 interop: $(READY) $(SSHD)  ## with programs that are not ours: the real Codex CLI, by npm into .cache; a real sshd
 	$(BIN)/pytest tests/interop -m interop
 
-docs: $(READY)  ## docs/reference/openrpc.json and protocol.md, from execserver/wire
+docs: $(READY)  ## the generated pages of docs/reference: the protocol, the client, the command line
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/generate_usage.py
 
 style: $(READY)
 	$(BIN)/ruff format --check

@@ -39,7 +39,7 @@ class RunOptions(TypedDict, total=False):
     arg0: str | None
     """``argv[0]`` as the child sees it; the program run is still ``argv[0]``."""
     idle_timeout: float | None
-    """The same after that long without output."""
+    """After that long without output the process group is terminated."""
     metadata: Mapping[str, Any] | None
     """Shown by ``list()``."""
 

@@ -1,0 +1,88 @@
+"""The pages of the reference say what the code says: generated ones are up to date, and every number is the code's."""
+
+import importlib.util
+import re
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from .pages import PAGES, ROOT, name
+
+_PAGE = ROOT / "docs" / "reference" / "limits.md"
+_ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| [^|]* \| `([\w.]+)` \|$", re.MULTILINE)
+_UNITS = {"MiB": 1 << 20, "KiB": 1 << 10, "bytes": 1, "characters": 1, "s": 1}
+
+generated = pytest.mark.parametrize("page", ["client", "cli"])
+
+
+@generated
+def test_a_generated_page_is_what_make_docs_would_write(page: str) -> None:
+    spec = importlib.util.spec_from_file_location("generate_usage", ROOT / "docs" / "generate_usage.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    render: Callable[[], str] = getattr(generator, page)
+    written = (ROOT / "docs" / "reference" / f"{page}.md").read_text()
+    # Where a line is broken is argparse's affair, and differs from one Python to the next.
+    assert render().split() == written.split(), "run `make docs`"
+
+
+def rows() -> list[tuple[str, str, str]]:
+    found = _ROW.findall(_PAGE.read_text())
+    assert len(found) > 20
+    return found
+
+
+@pytest.mark.parametrize(("what", "said", "where"), rows())
+def test_every_limit_is_the_number_in_the_code(what: str, said: str, where: str) -> None:
+    assert value_of(said) == constant(where), what
+
+
+def value_of(said: str) -> float | tuple[int, ...]:
+    if " by " in said:
+        return tuple(int(part) for part in said.split(" by "))
+    number, _, unit = said.replace(",", "").partition(" ")
+    return float(number) * (_UNITS[unit] if unit else 1)
+
+
+def constant(where: str) -> Any:
+    """The value of ``server.log.RETAIN_BYTES``, or of ``server.limits.DEFAULTS.retain_bytes``."""
+    parts = where.split(".")
+    module = import_module(".".join(["execserver", *parts[:2]]))
+    value: Any = module
+    for part in parts[2:]:
+        value = getattr(value, part)
+    return value
+
+
+def test_every_bound_of_the_server_is_on_the_page() -> None:
+    said = {where.rpartition(".")[2] for _, _, where in rows()}
+    unsaid = [
+        f"{path.name}: {found}"
+        for path in sorted((ROOT / "execserver" / "server").glob("*.py"))
+        for found in re.findall(r"^([A-Z]\w*_(?:BYTES|SECONDS))\b.* = ", path.read_text(), re.MULTILINE)
+        if found not in said | INNER
+    ]
+    assert not unsaid, "add them to docs/reference/limits.md"
+
+
+# What no client can notice: sizes of reads, thresholds of an optimisation.
+INNER = {"READ_BYTES", "LARGE_BYTES"}
+
+
+def test_the_architecture_names_every_module_and_no_other() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    house = page.partition("```text\n")[2].partition("```")[0]
+    for package in ("wire", "server", "client"):
+        section = re.search(rf"^  {package}/.*\n((?:    .*\n)*)", house, re.MULTILINE)
+        assert section, package
+        named = {word for line in section[1].splitlines() for word in re.split(r"\s{2,}", line.strip())[0].split()}
+        modules = {path.stem for path in (ROOT / "execserver" / package).glob("*.py")} - {"__init__"}
+        assert named == modules, package
+
+
+def test_there_are_pages() -> None:
+    assert {"README.md", "CHANGELOG.md", "docs/tutorial.md"} <= {name(page) for page in PAGES}
