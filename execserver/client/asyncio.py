@@ -11,48 +11,14 @@ from typing import Any, TypeVar
 
 from execserver.client import launch
 from execserver.client.core import ClientCore
-from execserver.client.errors import (
-    ClosedError,
-    Disconnected,
-    ExecServerError,
-    ProcessFailed,
-    ProtocolError,
-    RpcError,
-    StartError,
-    Unsupported,
-)
-from execserver.client.events import Closed, Event, Exited, Lost, Output, Text, Usage, decode
-from execserver.client.facade import Events, Process, Server
+from execserver.client.errors import Disconnected
+from execserver.client.facade import Events as Events
+from execserver.client.facade import Process as Process
+from execserver.client.facade import Server as Server
+from execserver.client.names import *  # noqa: F403
+from execserver.client.pause import Pause
 from execserver.client.preamble import PREAMBLE_BYTES
-from execserver.client.results import Page, Result
 from execserver.client.source import Source
-from execserver.wire.process import EnvPolicy
-
-__all__ = [
-    "Closed",
-    "ClosedError",
-    "Disconnected",
-    "EnvPolicy",
-    "Event",
-    "Events",
-    "ExecServerError",
-    "Exited",
-    "Lost",
-    "Output",
-    "Page",
-    "Process",
-    "ProcessFailed",
-    "ProtocolError",
-    "Result",
-    "RpcError",
-    "Server",
-    "StartError",
-    "Text",
-    "Unsupported",
-    "Usage",
-    "connect",
-    "decode",
-]
 
 T = TypeVar("T")
 
@@ -68,13 +34,14 @@ async def connect(
     connect_timeout: float = 10.0,
     shutdown_timeout: float = 5.0,
     forward_stderr: bool = False,
+    lossless: bool = False,
 ) -> AsyncIterator[Server]:
     """Launch a daemon and speak with it until the end of the block; see `execserver.client.trio.connect`."""
     argv, group = launch.command_line(command)
     loop = asyncio.get_running_loop()
     pipe = subprocess.PIPE
     _, wire = await loop.subprocess_exec(
-        lambda: _Wire(loop, argv, ClientCore(preamble_limit), forward_stderr),
+        lambda: _Wire(loop, argv, ClientCore(preamble_limit, lossless=lossless), forward_stderr),
         *argv,
         stdin=pipe,
         stdout=pipe,
@@ -107,6 +74,7 @@ class _Wire(asyncio.SubprocessProtocol):
         self._exited = asyncio.Event()
         self._gone = asyncio.Event()
         self._parting = False
+        self._pausing: asyncio.Task[None] | None = None
         self._last_words: asyncio.TimerHandle | None = None
         core.send_soon = self._send_soon
 
@@ -217,11 +185,20 @@ class _Wire(asyncio.SubprocessProtocol):
         """Take what the daemon wrote."""
         if fd == 1:
             self.core.feed(data)
+            if self.core.laggards and self._pausing is None:
+                self._pipe(1).pause_reading()
+                self._pausing = self._loop.create_task(self._pause())
             return
         self._tail.add(data)
         if self._forward_stderr:
             sys.stderr.buffer.write(data)
             sys.stderr.buffer.flush()
+
+    async def _pause(self) -> None:
+        await self.wait(Pause(self.core))
+        self._pausing = None
+        if not self._pipe(1).is_closing():
+            self._pipe(1).resume_reading()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Take the end of one pipe."""

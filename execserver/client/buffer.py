@@ -68,6 +68,11 @@ class EventBuffer:
         return self.refused > self.cursor
 
     @property
+    def half_full(self) -> bool:
+        """Whether its consumer is behind."""
+        return 2 * self._held_bytes >= self.limit
+
+    @property
     def room(self) -> int:
         """How many bytes of output still fit."""
         return max(0, self.limit - self._held_bytes - self._reserved)

@@ -17,11 +17,13 @@ from weakref import WeakValueDictionary
 from msgspec import UNSET
 
 from execserver.client.calls import Call
-from execserver.client.errors import ClosedError, Disconnected, ProtocolError, RpcError, Unsupported
+from execserver.client.errors import ClosedError, Disconnected, ProtocolError, RpcError
+from execserver.client.features import Features
 from execserver.client.following import Following
 from execserver.client.inbound import ClosedPush, ExitedPush, NotAMessage, Other, OutputPush, Push, classify
+from execserver.client.pause import Laggards
 from execserver.client.preamble import PREAMBLE_BYTES, Preamble
-from execserver.client.source import Parking
+from execserver.client.source import Parking, Source
 from execserver.lines import OVERSIZED, LineSplitter, Oversized
 from execserver.wire.envelope import Call as Request
 from execserver.wire.envelope import ErrorObject, Failure, Notification, encode_line
@@ -38,7 +40,7 @@ BACKLOG_BYTES = 1 << 20  # when this much waits to be sent, new calls wait, and 
 class ClientCore:
     """One connection; see the module's rules."""
 
-    def __init__(self, preamble_limit: int = PREAMBLE_BYTES) -> None:
+    def __init__(self, preamble_limit: int = PREAMBLE_BYTES, *, lossless: bool = False) -> None:
         self._lines = LineSplitter(LINE_BYTES)
         self._preamble: Preamble | None = Preamble(preamble_limit)
         self._calls: dict[int, Call[Any]] = {}
@@ -47,10 +49,11 @@ class ClientCore:
         self._outgoing_bytes = 0
         self._error: type[Disconnected] | type[ClosedError] = Disconnected
         self._processes: WeakValueDictionary[str, Following] = WeakValueDictionary()
-        self._methods: frozenset[str] | None = None
-        self._extensions: frozenset[str] = frozenset()
+        self.features = Features()
         self.long_polls = 0
         self.parking = Parking()
+        self.laggards = Laggards(lossless=lossless)
+        self.parking.on_park = self.laggards.stir
         self.disconnected: str | None = None
         self.info: InitializeResult | None = None
         self.send_soon: Callable[[], None] = lambda: None  # set by the adapter: there is something to send
@@ -137,29 +140,13 @@ class ClientCore:
         """Ignore the answer to this request."""
         self._calls.pop(request_id, None)
 
-    def require(self, feature: str) -> None:
-        """Raise `Unsupported` unless the server says that it has this method or extension."""
-        if not self.supports(feature):
-            raise Unsupported(feature)
-
-    def supports(self, feature: str) -> bool:
-        """Whether the server says that it has this method or extension."""
-        return self._methods is not None and (feature in self._methods or feature in self._extensions)
-
-    @property
-    def extended(self) -> bool:
-        """Whether the server says at all what it has; the reference server does not."""
-        return self._methods is not None
-
     def initialize(self, client_name: str) -> Call[InitializeResult]:
         """Begin the session."""
         return self.call("initialize", {"clientName": client_name}, InitializeResult, self._initialized)
 
     def _initialized(self, info: InitializeResult) -> InitializeResult:
         self.info = info
-        if info.capabilities is not None:
-            self._methods = frozenset(info.capabilities.methods)
-            self._extensions = frozenset(info.capabilities.extensions)
+        self.features = Features(info.capabilities)
         self.notify("initialized", {})
         return info
 
@@ -171,6 +158,10 @@ class ClientCore:
         """Whether somebody holds a process of this name that has not closed."""
         process = self._processes.get(process_id)
         return process is not None and process.facts.closed is None
+
+    def idle_but_for(self, served: Callable[[Source[Any]], bool]) -> bool:
+        """Whether no answer is awaited, and nobody waits but for what is ``served`` already."""
+        return not self._calls and not self.parking.waits_besides(served)
 
     # Inside
 

@@ -99,12 +99,12 @@ class Server:
 
     async def list(self) -> list[ProcessInfo]:
         """List every running and retained process, oldest first."""
-        self._core.require("process/list")
+        self._core.features.require("process/list")
         return await _do(self._driver, lambda: list_processes(self._core))
 
     async def ping(self) -> None:
         """Return when the server has answered."""
-        self._core.require("ping")
+        self._core.features.require("ping")
         await self.call("ping")
 
     async def call(self, method: str, params: Any = None) -> Any:
@@ -148,7 +148,7 @@ class Process:
         """Write to stdin; return when the kernel has taken all of it.
 
         Raises `RpcError` when nobody will read it, with ``kind`` ``stdinClosed`` or ``unknownProcess``. A write that is
-        cancelled may have been made in part. Writes of other tasks may come between the 256 KiB pieces of a long one.
+        cancelled may have been made in part. Writes of other tasks may come between the pieces of a long one.
         """
         await _do(self._driver, lambda: self._process.write(data))
 

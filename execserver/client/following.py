@@ -40,9 +40,11 @@ class Following:
         """Begin a subscription to everything behind ``after_seq``."""
         first, self._first = self._first, None
         if after_seq == 0 and first is not None:
-            first.widen(limit)
+            first.begin(limit)
             return first
-        return self._add(self._subscriptions, Subscription(self._core, self.facts, after_seq, limit))
+        subscription = self._add(self._subscriptions, Subscription(self._core, self.facts, after_seq, limit))
+        subscription.begin(limit)
+        return subscription
 
     def watch(self, *, closed: bool = False) -> Watch:
         """Wait for the exit, or for the close."""
@@ -59,7 +61,7 @@ class Following:
                 decoded = Output(push.seq, push.stream, decode_base64(push.chunk))
             return decoded
 
-        for follower in self._subscriptions:
+        for follower in tuple(self._subscriptions):  # one may be collected meanwhile
             if (subscription := follower()) is not None:
                 subscription.offer(push.seq, len(push.chunk) * 3 // 4, output)
 

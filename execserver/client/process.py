@@ -45,12 +45,12 @@ class ProcessCore:
     def write(self, data: bytes | bytearray | memoryview, *, close: bool = False) -> "Write":
         """Write to stdin; ``close`` closes it behind the data."""
         if close:
-            self.core.require("closeStdin")
+            self.core.features.require("closeStdin")
         return Write(self, data, close=close)
 
     def close_stdin(self) -> "Write":
         """Close stdin. That it is closed already is no error."""
-        self.core.require("closeStdin")
+        self.core.features.require("closeStdin")
         return Write(self, b"", close=True, closed_is_fine=True)
 
     def send_chunk(self, chunk: bytes | memoryview, *, close: bool) -> Call[wire.WriteResult]:
@@ -64,7 +64,7 @@ class ProcessCore:
     def signal(self, name: str) -> Call[bool | None]:
         """Signal the process group. Whether there was one; None from a server that does not say."""
         if name != "interrupt":
-            self.core.require("signalNames")
+            self.core.features.require("signalNames")
         return self.core.call(
             "process/signal", self._params(signal=name), wire.SignalResult, lambda result: result.delivered
         )
@@ -73,13 +73,13 @@ class ProcessCore:
         """End the process group. Whether the leader still ran."""
         params = self._params()
         if grace is not None:
-            self.core.require("graceMs")
+            self.core.features.require("graceMs")
             params["graceMs"] = round(grace * 1000)
         return self.core.call("process/terminate", params, wire.TerminateResult, lambda result: result.running)
 
     def resize(self, rows: int, cols: int) -> Call[None]:
         """Resize the terminal."""
-        self.core.require("process/resize")
+        self.core.features.require("process/resize")
         params = self._params(size={"rows": rows, "cols": cols})
         return self.core.call("process/resize", params, Empty, lambda _: None)
 
@@ -94,7 +94,7 @@ class ProcessCore:
 
     def release(self) -> Call[bool]:
         """Forget the process."""
-        self.core.require("process/release")
+        self.core.features.require("process/release")
         return self.core.call("process/release", self._params(), wire.ReleaseResult, lambda result: result.released)
 
     def _params(self, **members: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class ProcessCore:
 
 def list_processes(core: "ClientCore") -> Call[list[wire.ProcessInfo]]:
     """List every running and retained process."""
-    core.require("process/list")
+    core.features.require("process/list")
     return core.call("process/list", {}, wire.ListResult, lambda result: result.processes)
 
 

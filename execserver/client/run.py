@@ -190,9 +190,9 @@ def prepare_run(
     """Give what to start with, and the timeout that is left to `Run`: the server keeps it better if it can."""
     prepared: StartOptions = {**options}  # type: ignore[typeddict-item]
     if data is not None:
-        core.require("closeStdin")  # what reads its stdin to the end would never end
+        core.features.require("closeStdin")  # what reads its stdin to the end would never end
         prepared["stdin"] = "pipe"
-    if timeout is not None and core.supports("timeoutMs"):
+    if timeout is not None and "timeoutMs" in core.features:
         prepared["timeout"] = timeout
         timeout = None
     return prepared, timeout

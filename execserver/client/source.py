@@ -54,20 +54,23 @@ class Parking:
 
     def __init__(self) -> None:
         self._sources: set[Source[object]] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._sources)
+        self.on_park: Callable[[], None] = nobody
 
     @contextmanager
     def park(self, source: Source[object], wake: Callable[[], None]) -> Iterator[None]:
         """Wait inside this block for ``wake`` to be called."""
         source.wake = wake
         self._sources.add(source)
+        self.on_park()
         try:
             yield
         finally:
             self._sources.discard(source)
             source.wake = nobody
+
+    def waits_besides(self, served: Callable[[Source[object]], bool]) -> bool:
+        """Whether somebody waits for a source that is not ``served``."""
+        return any(not served(source) for source in self._sources)
 
     def wake_all(self) -> None:
         """Wake everybody that waits."""

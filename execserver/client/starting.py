@@ -103,10 +103,10 @@ def start_params(core: "ClientCore", process_id: str, argv: Sequence[str], optio
         raise ValueError(f'stdin is None or "pipe", not {stdin!r}')
     params |= _environment(core, options) | _directory(core, options.get("cwd"))
     if not isinstance(tty, bool):
-        core.require("size")
+        core.features.require("size")
         params["size"] = {"rows": tty[0], "cols": tty[1]}
     if options.get("merge_stderr"):
-        core.require("mergeStderr")
+        core.features.require("mergeStderr")
         params["mergeStderr"] = True
     for seconds, member in (
         (options.get("timeout"), "timeoutMs"),
@@ -114,7 +114,7 @@ def start_params(core: "ClientCore", process_id: str, argv: Sequence[str], optio
         (options.get("drain"), "drainMs"),
     ):
         if seconds is not None:
-            core.require(member)
+            core.features.require(member)
             params[member] = milliseconds(seconds)
     if (arg0 := options.get("arg0")) is not None:
         params["arg0"] = arg0
@@ -131,7 +131,7 @@ def milliseconds(seconds: float) -> int:
 def _environment(core: "ClientCore", options: StartOptions) -> dict[str, Any]:
     env, policy = options.get("env"), options.get("env_policy")
     if env is None and policy is None:
-        if core.extended:
+        if core.features.listed:
             return {}  # the server's own
         # The reference server must have `env`, which without a policy is all that the child gets.
         return {"env": {}, "envPolicy": EnvPolicy(ignore_default_excludes=True)}

@@ -116,6 +116,7 @@ class Subscription(Follower[Event]):
     def __init__(self, core: "ClientCore", facts: Facts, after_seq: int = 0, limit: int = LIMIT_BYTES) -> None:
         super().__init__(core, facts)
         self._buffer = EventBuffer(facts, after_seq, limit)
+        self._followed = False  # by a consumer that takes events: until then nobody is waited for
         self._buffer.refused = facts.highest  # what was pushed before will not be pushed again
 
     @property
@@ -128,20 +129,23 @@ class Subscription(Follower[Event]):
         """Whether `Closed` has been given."""
         return self._buffer.finished
 
-    def widen(self, limit: int) -> None:
-        """Change the bound of what is held."""
+    def begin(self, limit: int) -> None:
+        """A consumer takes it over, with a bound of its own."""
         self._buffer.limit = limit
+        self._followed = True
 
     def offer(self, seq: int, size: int, output: Callable[[], Output]) -> None:
         """Take a push if it is wanted; ``output`` decodes it."""
         if self._buffer.wants(seq, size):
             self._buffer.push(output())
             self.stir()
+            if self._followed and self._buffer.half_full:
+                self._core.laggards.add(self)
 
     @property
     def patience(self) -> float | None:
         """How long to wait before asking the server."""
-        if not self._reading and not self._fruitless and self._buffer.incomplete and not self._core.extended:
+        if not self._reading and not self._fruitless and self._buffer.incomplete and not self._core.features.listed:
             return REORDER_SECONDS
         return super().patience
 
@@ -154,7 +158,7 @@ class Subscription(Follower[Event]):
         if (
             not self._reading
             and not self._fruitless
-            and (buffer.pressing or (self._core.extended and buffer.incomplete))
+            and (buffer.pressing or (self._core.features.listed and buffer.incomplete))
         ):
             self._read(buffer.cursor, buffer.reserve())
         return False
@@ -172,7 +176,10 @@ class Subscription(Follower[Event]):
     def take(self) -> Event:
         """Give the next event. `Finished` after `Closed`; `Disconnected` after all that was received in order."""
         if self._buffer.ready:
-            return self._buffer.pop()
+            event = self._buffer.pop()
+            if self._core.laggards:
+                self._core.laggards.took(self, behind=self._buffer.half_full)
+            return event
         if self._buffer.finished:
             raise Finished
         if self._error is not None:

@@ -12,48 +12,14 @@ import trio
 
 from execserver.client import launch
 from execserver.client.core import ClientCore
-from execserver.client.errors import (
-    ClosedError,
-    Disconnected,
-    ExecServerError,
-    ProcessFailed,
-    ProtocolError,
-    RpcError,
-    StartError,
-    Unsupported,
-)
-from execserver.client.events import Closed, Event, Exited, Lost, Output, Text, Usage, decode
-from execserver.client.facade import Events, Process, Server
+from execserver.client.errors import Disconnected
+from execserver.client.facade import Events as Events
+from execserver.client.facade import Process as Process
+from execserver.client.facade import Server as Server
+from execserver.client.names import *  # noqa: F403
+from execserver.client.pause import Pause
 from execserver.client.preamble import PREAMBLE_BYTES
-from execserver.client.results import Page, Result
 from execserver.client.trio_driver import TrioDriver, unwrapped
-from execserver.wire.process import EnvPolicy
-
-__all__ = [
-    "Closed",
-    "ClosedError",
-    "Disconnected",
-    "EnvPolicy",
-    "Event",
-    "Events",
-    "ExecServerError",
-    "Exited",
-    "Lost",
-    "Output",
-    "Page",
-    "Process",
-    "ProcessFailed",
-    "ProtocolError",
-    "Result",
-    "RpcError",
-    "Server",
-    "StartError",
-    "Text",
-    "Unsupported",
-    "Usage",
-    "connect",
-    "decode",
-]
 
 
 @asynccontextmanager
@@ -67,6 +33,7 @@ async def connect(
     connect_timeout: float = 10.0,
     shutdown_timeout: float = 5.0,
     forward_stderr: bool = False,
+    lossless: bool = False,
 ) -> AsyncIterator[Server]:
     """Launch a daemon and speak with it until the end of the block.
 
@@ -75,6 +42,9 @@ async def connect(
     is the end of the daemon: end of file, SIGTERM, SIGKILL, within ``shutdown_timeout`` seconds. The last 16 KiB of its
     stderr are kept for the reason of a `Disconnected`; with ``forward_stderr`` all of it goes to this program's too.
 
+    With ``lossless`` the connection is not read while a subscription is full and nobody else waits: a consumer that
+    stops then stops the daemon's processes, instead of losing what exceeds their retained output.
+
     Raises `OSError` if the command cannot be launched, `Disconnected` if it does not answer as a daemon does.
     """
     argv, group = launch.command_line(command)
@@ -82,7 +52,7 @@ async def connect(
     child = await trio.lowlevel.open_process(
         argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, process_group=group
     )
-    wire = _Wire(child, argv, ClientCore(preamble_limit), forward_stderr)
+    wire = _Wire(child, argv, ClientCore(preamble_limit, lossless=lossless), forward_stderr)
     with unwrapped():
         async with trio.open_nursery() as nursery:
             # Its tasks end when `end` ends them, not with a cancelled caller: else a caller's error would be
@@ -194,6 +164,8 @@ class _Wire(TrioDriver):
             if not data:
                 break
             self.core.feed(data)
+            if self.core.laggards:
+                await self.wait(Pause(self.core))
             await trio.lowlevel.checkpoint()  # the followers take what came before more is read
         self._output_ended.set()
         with trio.move_on_after(launch.LAST_WORDS_SECONDS):  # it may say why
