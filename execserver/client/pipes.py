@@ -1,0 +1,190 @@
+"""A daemon's process and its three pipes, served by one thread. Knows nothing of the protocol.
+
+The thread alone touches the selector, and closes stdin; other threads write to stdin what the pipe takes at once, under
+the lock, and ring when there is more.
+"""
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
+
+from execserver.client import launch
+
+
+class Pipes:
+    """See the module's docstring. ``take_output``, ``next_input`` and ``parted`` are called under ``lock``."""
+
+    def __init__(
+        self,
+        command: Sequence[str] | None,
+        env: Mapping[str, str] | None,
+        cwd: str | os.PathLike[str] | None,
+        lock: "threading.RLock",
+        *,
+        take_output: Callable[[bytes], None],
+        next_input: Callable[[], bytes],
+        parted: Callable[[str], None],
+        forward_stderr: bool,
+    ) -> None:
+        self.argv, group = launch.command_line(command)
+        self.exited = threading.Event()
+        self.tail = launch.Tail()
+        self._lock = lock
+        self._take_output = take_output
+        self._next_input = next_input
+        self._parted = parted
+        self._forward_stderr = forward_stderr
+        self._unsent = memoryview(b"")
+        self._closing = False
+        self._stopping = False
+        pipe = subprocess.PIPE
+        self._child = subprocess.Popen(
+            self.argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=env, cwd=cwd, process_group=group
+        )
+        streams = (self._child.stdin, self._child.stdout, self._child.stderr)
+        self._input, self._output, self._errors = (_non_blocking(stream) for stream in streams)
+        launch.enlarge_pipe(self._output.fileno())
+        self._life = os.pidfd_open(self._child.pid) if hasattr(os, "pidfd_open") else None
+        self._bell, self._ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._selector = selectors.DefaultSelector()
+        self._watched: set[int] = set()
+        name = f"execserver client of {self.argv[0]}"
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    # From any thread
+
+    def send(self) -> None:
+        """Write what ``next_input`` gives, as far as the pipe takes it; the rest is the thread's. Call under the lock."""
+        if self._unsent or self._closing:
+            return
+        self._unsent = self._write_some(memoryview(self._next_input()))
+        if self._unsent:
+            self._wake_thread()
+
+    def end(self, timeout: float) -> None:
+        """End the process, whatever it does, and close everything."""
+        self._closing = True
+        self._wake_thread()
+        try:
+            for signal, seconds in launch.shutdown_steps(timeout):
+                if signal is not None:
+                    self._child.send_signal(signal)
+                if self.exited.wait(seconds):
+                    break
+        except BaseException:  # Ctrl-C again: at once, then
+            self._child.kill()
+            self._child.wait()
+            raise
+        finally:
+            self._stopping = True
+            self._wake_thread()
+            self._thread.join()
+            self._selector.close()
+            for descriptor in (self._bell, self._ring, *([] if self._life is None else [self._life])):
+                os.close(descriptor)
+            self._input.close()
+            self._output.close()
+            self._errors.close()
+
+    def _wake_thread(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: it rings already
+            os.write(self._ring, b"!")
+
+    def _write_some(self, data: memoryview) -> memoryview:
+        try:
+            return data[os.write(self._input.fileno(), data) :]
+        except BlockingIOError:
+            return data
+        except OSError:  # it reads no more; the end of its stdout says why
+            return data[:0]
+
+    # The thread
+
+    def _serve(self) -> None:
+        """Move bytes until `end`."""
+        self._watch(self._bell, lambda: os.read(self._bell, 4096))
+        self._watch(self._output.fileno(), self._read_output)
+        self._watch(self._errors.fileno(), self._read_errors)
+        if self._life is not None:
+            self._watch(self._life, self._reap)
+        parting_at: float | None = None  # when to wait no longer for the rest of what it says
+        parted = False
+        while not self._stopping:
+            patience = None if parting_at is None or parted else max(0.0, parting_at - time.monotonic())
+            if self._life is None and not self.exited.is_set():
+                patience = 0.05  # no pidfd here: the end must be looked for
+                self._reap()
+            for key, _ in self._selector.select(patience):
+                key.data()
+            self._tend_input()
+            silent = self._output.fileno() not in self._watched
+            if parting_at is None and (silent or self.exited.is_set()):
+                parting_at = time.monotonic() + launch.LAST_WORDS_SECONDS
+            all_said = silent and self.exited.is_set() and self._errors.fileno() not in self._watched
+            if parting_at is not None and not parted and (all_said or time.monotonic() >= parting_at):
+                parted = True
+                with self._lock:
+                    self._parted(launch.describe_end(self.argv, self._child.returncode, self.tail))
+
+    def _watch(self, descriptor: int, ready: Callable[[], object], events: int = selectors.EVENT_READ) -> None:
+        self._selector.register(descriptor, events, ready)
+        self._watched.add(descriptor)
+
+    def _unwatch(self, descriptor: int) -> None:
+        if descriptor in self._watched:
+            self._selector.unregister(descriptor)
+            self._watched.discard(descriptor)
+
+    def _reap(self) -> None:
+        if self._child.poll() is not None:
+            self.exited.set()
+            if self._life is not None:
+                self._unwatch(self._life)
+
+    def _tend_input(self) -> None:
+        """Finish what a caller could not write, and close stdin when the end has come."""
+        with self._lock:
+            if self._input.closed:
+                return
+            descriptor = self._input.fileno()
+            if self._closing:
+                self._unwatch(descriptor)
+                self._input.close()
+            elif not self._unsent:
+                self._unwatch(descriptor)
+            elif descriptor not in self._watched:
+                self._watch(descriptor, self._write_more, selectors.EVENT_WRITE)
+
+    def _write_more(self) -> None:
+        with self._lock:
+            self._unsent = self._write_some(self._unsent) or memoryview(self._next_input())
+
+    def _read_output(self) -> None:
+        if data := os.read(self._output.fileno(), launch.READ_BYTES):
+            with self._lock:
+                self._take_output(data)
+        else:
+            self._unwatch(self._output.fileno())
+
+    def _read_errors(self) -> None:
+        if data := os.read(self._errors.fileno(), launch.READ_BYTES):
+            self.tail.add(data)
+            if self._forward_stderr:
+                sys.stderr.buffer.write(data)
+                sys.stderr.buffer.flush()
+        else:
+            self._unwatch(self._errors.fileno())
+
+
+def _non_blocking(stream: IO[bytes] | None) -> IO[bytes]:
+    """Our end of a pipe is nobody else's: the flag hurts nobody."""
+    assert stream is not None
+    os.set_blocking(stream.fileno(), False)
+    return stream
