@@ -50,7 +50,7 @@ style: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check: style types test  ## the tests hold the documentation too: every example in it, and what is generated
 

@@ -11,7 +11,7 @@ imports it behind the answer to ``initialize``. Each name from inside the librar
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from jsonrpcserver import JsonRpcError, Success
@@ -40,14 +40,14 @@ class Dispatcher:
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         """``methods`` is asked once for each name that is called."""
-        self._callees = _Callees(methods)
+        self._callees: Any = _Callees(methods)  # whose declared type says dict, of functions that do not await
 
     async def answer(self, request_id: Id, method: str, params: Raw) -> bytes:
         """Handle one request; return its answer as a protocol line. Waits only if the handler does."""
         request = Request(method, [params], request_id)
         outcome = await dispatch_request(self._callees, NOCONTEXT, request)
         try:
-            return encode_line(to_serializable_one(to_response(*outcome)))
+            return encode_line(to_serializable_one(cast(Any, to_response(*outcome))))
         except (UnicodeEncodeError, RecursionError):  # a lone surrogate in a name of the system; deep metadata
             logger.exception("the answer of %s cannot be encoded", method)
             failure = ErrorObject(INTERNAL_ERROR, "internal error", {"kind": "internalError"})

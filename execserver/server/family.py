@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import trio
 
-from execserver.server.child import PosixChild
+from execserver.server.child import Child
 from execserver.server.descendants import Stat, members
 from execserver.server.guardian import Guardian
+from execserver.server.posix_child import PosixChild
 from execserver.server.spawn import Command, spawn
 
 
@@ -26,9 +27,9 @@ class Family:
         ``find_members`` finds those of a group without its leader; a child subreaper need only look at its descendants.
         """
         self._guardian = guardian
-        self.find_members = find_members
+        self._find_members = find_members
         self._unreaped: set[int] = set()
-        self._leaderless: dict[int, PosixChild] = {}
+        self._leaderless: dict[int, Child] = {}
 
     def spawn(self, command: Command) -> PosixChild:
         """Spawn a child that reports here when its owner has reaped it."""
@@ -43,7 +44,11 @@ class Family:
             async for _ in signals:
                 self._look()
 
-    def note_reaped(self, child: PosixChild) -> None:
+    def find_members(self, pgid: int) -> list[Stat]:
+        """See `Kin`."""
+        return self._find_members(pgid)
+
+    def note_reaped(self, child: Child) -> None:
         """See `Kin`."""
         self._unreaped.discard(child.pid)
         self._leaderless[child.pid] = child

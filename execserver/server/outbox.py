@@ -29,9 +29,11 @@ class Sink(Protocol):
 
     def write(self, data: bytes | memoryview) -> int:
         """Take what fits now, at least one byte; `BlockingIOError` for none, `OSError` when the reader has gone."""
+        ...
 
     async def wait_writable(self) -> None:
         """Return when `write` may take something."""
+        ...
 
 
 class Outbox:

@@ -16,10 +16,11 @@ from contextlib import ExitStack
 from subprocess import Popen
 from typing import NamedTuple
 
-from execserver.server.child import Kin, PipeSource, PosixChild
+from execserver.server.child import Kin
 from execserver.server.guardian import Guardian
 from execserver.server.kernel import descriptor_limit
 from execserver.server.ledger import link_of
+from execserver.server.posix_child import PipeSource, PosixChild
 from execserver.wire.errors import INTERNAL_ERROR, Fault, Kind, invalid_params
 
 _KINDS: dict[int, Kind] = {

@@ -31,18 +31,23 @@ class Wire(Protocol):
 
     async def receive(self) -> bytes:
         """Return what has arrived; empty at end of file."""
+        ...
 
     def write(self, data: bytes | memoryview) -> int:
         """Take what fits now, at least one byte; `BlockingIOError` for none, `OSError` when the reader has gone."""
+        ...
 
     async def wait_writable(self) -> None:
         """Return when `write` may take something."""
+        ...
 
     async def wait_gone(self) -> None:
         """Return when nobody can read what is written any more."""
+        ...
 
     def input_has_ended(self) -> bool:
         """Whether the other side has closed its end of our input, even if there is something left to read."""
+        ...
 
 
 class StdioWire:

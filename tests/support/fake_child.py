@@ -9,7 +9,8 @@ from collections.abc import Collection
 
 import trio
 
-from execserver.server.child import CHUNK_BYTES, Ended, signal_name
+from execserver.server.child import CHUNK_BYTES, Ended
+from execserver.server.posix_child import signal_name
 from execserver.wire.process import Stream
 
 _DEADLY = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
