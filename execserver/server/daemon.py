@@ -15,7 +15,7 @@ from execserver.server.kernel import descriptor_limit, prepare_process
 from execserver.server.limits import DEFAULTS, Limits
 from execserver.server.serve import Host, serve
 from execserver.server.stderr import log_to_stderr
-from execserver.server.stdio import take_wire
+from execserver.server.stdio import StdioWire, take_wire
 
 logger = logging.getLogger(__name__)
 
@@ -29,21 +29,29 @@ def run_daemon(limits: Limits = DEFAULTS, *, log_level: str = "warning") -> None
     descriptor_limit.raise_ours()
     log_to_stderr(log_level)
     with take_wire() as wire:
-        guardian = Guardian()
-        family = Family(guardian)
+        trio.run(_serve, wire, limits)
+
+
+async def _serve(wire: StdioWire, limits: Limits) -> None:
+    guardian = Guardian()
+    family = Family(guardian)
+    # Received before the first line is read: who has an answer may send a signal.
+    with (
+        trio.open_signal_receiver(*_ENDING) as ending_signals,
+        trio.open_signal_receiver(signal.SIGCHLD) as child_signals,
+    ):
 
         async def background(end: Callable[[str], None]) -> None:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(family.reap_orphans)
-                with trio.open_signal_receiver(*_ENDING) as signals:
-                    async for number in signals:
-                        end(signal.Signals(number).name)
+                nursery.start_soon(family.reap_orphans, child_signals)
+                async for number in ending_signals:
+                    end(signal.Signals(number).name)
 
         async def sweep() -> None:
             await _sweep(guardian)
             guardian.close()
 
-        trio.run(serve, wire, Host(family.spawn, background, sweep), limits)
+        await serve(wire, Host(family.spawn, background, sweep), limits)
 
 
 async def _sweep(guardian: Guardian) -> None:

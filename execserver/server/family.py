@@ -6,10 +6,7 @@ that is owned: what is behind it is seen when its owner has reaped it, since ano
 """
 
 import os
-import signal
-from collections.abc import Callable
-
-import trio
+from collections.abc import AsyncIterator, Callable
 
 from execserver.server.child import Child
 from execserver.server.descendants import Stat, members
@@ -37,12 +34,10 @@ class Family:
         self._unreaped.add(child.pid)
         return child
 
-    async def reap_orphans(self) -> None:
-        """Reap whatever has no owner, whenever a child has ended. Never returns. Only for the main thread."""
-        with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+    async def reap_orphans(self, child_signals: AsyncIterator[int]) -> None:
+        """Reap whatever has no owner, at each SIGCHLD. Never returns."""
+        async for _ in child_signals:
             self._look()
-            async for _ in signals:
-                self._look()
 
     def find_members(self, pgid: int) -> list[Stat]:
         """See `Kin`."""
