@@ -25,6 +25,7 @@ from execserver.wire.process import Stream
 
 # What was read into a buffer of 64 KiB and shrunk stays where that buffer was, and the log keeps it: holes between, 318
 # bytes of memory for an event of 6. A copy of what is small goes where small objects are kept together.
+_GATHERED_BYTES: Final = 16 * 1024  # of a terminal: as many as four reads, and a quarter of a large chunk of a pipe
 _SMALL_BYTES: Final = 512
 # Worth 40 % of a flood's speed. Asked for at the first full read only: pipes have a quota for each user.
 _FLOODED_PIPE_BYTES: Final = 256 * 1024
@@ -52,7 +53,22 @@ class PipeSource:
                 grow_pipe(self._fd, _FLOODED_PIPE_BYTES)
         elif len(data) <= _SMALL_BYTES:
             return bytes(memoryview(data))
+        elif self.stream == "pty":
+            return self._gather(data)
         return data
+
+    def _gather(self, data: bytes) -> bytes:
+        """Read on: a terminal gives 4 KiB at most a read(2), however much it holds."""
+        parts = [data]
+        size = len(data)
+        while size < _GATHERED_BYTES:
+            try:
+                data = os.read(self._fd, CHUNK_BYTES)
+            except OSError:  # nothing more now, or the end of file: the next read will say which
+                break
+            parts.append(data)
+            size += len(data)
+        return b"".join(parts)
 
     async def wait_readable(self) -> None:
         """See `Source`."""
