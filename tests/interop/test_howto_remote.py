@@ -11,7 +11,7 @@ import trio
 
 from execserver.client.trio import connect
 
-from .codex import ROOT, SERVER
+from .codex import ROOT, SERVER, ours_only
 from .sshd import Sshd
 
 pytestmark = pytest.mark.interop
@@ -49,6 +49,7 @@ def test_the_docker_example(tmp_path: Path) -> None:
     assert run_with("docker", script, example('"docker"'), tmp_path) == Path("/etc/hostname").read_text()
 
 
+@ours_only("the reference server is no process 1")
 async def test_the_server_may_be_process_one_of_a_container() -> None:
     walls = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
     with trio.fail_after(SECONDS):

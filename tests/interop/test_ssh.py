@@ -14,7 +14,7 @@ import trio
 from execserver.client.trio import Closed, Disconnected, Exited, Output, Process, connect
 
 from .beacon import Beacon
-from .codex import Codex, exit_code, said
+from .codex import Codex, exit_code, ours_only, said
 from .responses import run
 from .sshd import Sshd
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.interop
 SECONDS = 60  # each test takes two; this is for a machine with much else to do
 
 
+@ours_only("the reference server gives no byte totals")
 async def test_a_command_runs_on_the_other_side_of_ssh(far: Sshd, tmp_path: Path) -> None:
     with trio.fail_after(SECONDS):
         async with connect(far.ssh("execserver")) as server:
@@ -32,6 +33,7 @@ async def test_a_command_runs_on_the_other_side_of_ssh(far: Sshd, tmp_path: Path
     assert result.complete
 
 
+@ours_only("the reference server cannot close stdin")
 async def test_every_byte_value_passes_in_both_directions_unchanged(far: Sshd) -> None:
     data = bytes(range(256)) * 8192  # 2 MiB
     with trio.fail_after(SECONDS):
@@ -40,6 +42,7 @@ async def test_every_byte_value_passes_in_both_directions_unchanged(far: Sshd) -
     assert hashlib.sha256(result.stdout).digest() == hashlib.sha256(data).digest()
 
 
+@ours_only("the reference server has no sizes")
 async def test_events_come_in_order_from_a_terminal_over_there(far: Sshd) -> None:
     with trio.fail_after(SECONDS):
         async with connect(far.ssh("execserver")) as server:
@@ -80,6 +83,7 @@ async def test_what_ssh_said_on_stderr_is_the_reason(far: Sshd, command: str, op
     assert reason in caught.value.reason
 
 
+@ours_only("the reference server leaves its children behind")
 async def test_a_broken_connection_delivers_what_came_and_then_says_why(far: Sshd) -> None:
     received: list[bytes] = []
 
