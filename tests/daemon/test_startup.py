@@ -1,0 +1,104 @@
+"""What is imported before `initialize` is answered: an agent waits for it each time it launches a daemon.
+
+Measured with ``-X importtime``, which names every module that is loaded, in the order of their ends.
+"""
+
+import subprocess
+import sys
+
+# Beside what `import trio, msgspec` loads by itself. Whoever adds a line adds to every start: is it needed by then?
+OURS = """
+    execserver
+    execserver.lines
+    execserver.server
+    execserver.server.child
+    execserver.server.confinement
+    execserver.server.daemon
+    execserver.server.descendants
+    execserver.server.eager
+    execserver.server.ending
+    execserver.server.environment
+    execserver.server.family
+    execserver.server.guardian
+    execserver.server.kernel
+    execserver.server.ledger
+    execserver.server.limits
+    execserver.server.log
+    execserver.server.method
+    execserver.server.outbox
+    execserver.server.paths
+    execserver.server.posix_child
+    execserver.server.process
+    execserver.server.processes
+    execserver.server.push
+    execserver.server.record
+    execserver.server.retention
+    execserver.server.rpc
+    execserver.server.serve
+    execserver.server.session
+    execserver.server.spawn
+    execserver.server.stderr
+    execserver.server.stdin
+    execserver.server.stdio
+    execserver.wire
+    execserver.wire.base
+    execserver.wire.envelope
+    execserver.wire.errors
+    execserver.wire.names
+    execserver.wire.process
+    execserver.wire.session
+""".split()
+OTHERS = """
+    _uuid
+    array
+    fcntl
+    importlib._abc
+    importlib.util
+    pybase64
+    pybase64._license
+    pybase64._pybase64
+    pybase64._version
+    pwd
+    resource
+    termios
+    uuid
+""".split()
+
+ANSWERED = "-- initialize is answered --"
+# What follows the answer (the import of the dispatcher) is marked off by the hook that begins it.
+DAEMON = f"""
+import sys
+from execserver.server.daemon import run_daemon
+from execserver.server.rpc import Rpc
+prepare = Rpc.prepare
+def mark_and_prepare(self):
+    print({ANSWERED!r}, file=sys.stderr, flush=True)
+    prepare(self)
+Rpc.prepare = mark_and_prepare
+run_daemon()
+"""
+INITIALIZE = b'{"id":1,"method":"initialize","params":{"clientName":"test"}}\n'
+
+
+def modules_loaded(code: str, stdin: bytes = b"") -> tuple[set[str], bytes]:
+    """What a program imports up to the mark, if it prints one, and its stdout."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], input=stdin, capture_output=True, timeout=60, check=True
+    )
+    before = done.stderr.decode().partition(ANSWERED)[0]
+    lines = [line.rpartition("|")[2].strip() for line in before.splitlines() if line.startswith("import time:")]
+    return set(lines[1:]), done.stdout
+
+
+def test_nothing_but_what_is_listed_is_imported_before_initialize_is_answered() -> None:
+    unavoidable, _ = modules_loaded("import trio, msgspec")
+    loaded, stdout = modules_loaded(DAEMON, INITIALIZE)
+    assert b'"sessionId"' in stdout
+    assert sorted(loaded - unavoidable - {*OURS, *OTHERS}) == []
+    assert sorted(set(OURS) - loaded) == []
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    bare, _ = modules_loaded("")
+    loaded, _ = modules_loaded("import execserver")
+    assert loaded - bare == {"execserver"}
