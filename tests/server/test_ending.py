@@ -149,6 +149,15 @@ async def test_a_timer_ends_when_its_cause_is_gone(autojump_clock: MockClock) ->
     assert it.now() == 0  # the nursery had nothing more to wait for
 
 
+async def test_after_the_kill_nothing_is_waited_for(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        it = Ended(FakeChild(ignores=STUBBORN), nursery)
+        it.ending.stop("terminated", 1000)
+        await wait_all_tasks_blocked()
+        it.ending.stop("terminated", 0)
+    assert it.now() == 0
+
+
 # The drain.
 
 
@@ -187,6 +196,16 @@ async def test_the_drain_of_the_stopped_counts_from_now_where_nobody_is_left(aut
         it.ending.bound_drain_of_the_stopped()
         await trio.sleep(30)
         assert it.cut_at == [DRAIN_SECONDS]
+
+
+async def test_whoever_stops_may_ask_for_a_shorter_drain_and_never_for_a_longer(autojump_clock: MockClock) -> None:
+    async with ending(FakeChild(escaped=True)) as it:
+        it.ending.stop("terminated", 5, drain=0.5)
+        it.ending.stop("shutdown", 5, drain=1)
+        it.child_ends()
+        it.ending.bound_drain_of_the_stopped()
+        await trio.sleep(30)
+        assert it.cut_at == [0.5]
 
 
 async def test_the_hangup_is_acted_on_only_while_the_streams_live(autojump_clock: MockClock) -> None:

@@ -66,10 +66,11 @@ class LogMachine(RuleBasedStateMachine):
         target=cursors,
         stream=st.sampled_from(STREAMS),
         data=st.binary(min_size=1, max_size=20) | st.binary(min_size=MAX_BYTES + 1, max_size=MAX_BYTES + 5),
-        backlog=st.sampled_from([0, 0, 1, 150, 500, 1 << 60]),
+        backlog=st.sampled_from([0, 0, 1, 150, 500, 1 << 60, "this"]),
     )
-    def output(self, stream: Stream, data: bytes, backlog: int) -> int:
-        return self.append(stream, data, self.posted + len(data) + LINE_BYTES - backlog)
+    def output(self, stream: Stream, data: bytes, backlog: int | str) -> int:
+        line = len(data) + LINE_BYTES
+        return self.append(stream, data, self.posted + line - (backlog if isinstance(backlog, int) else line))
 
     @precondition(lambda self: self.closed_seq is None)
     @rule(target=cursors, count=st.integers(1000, 1200))
@@ -173,11 +174,12 @@ def test_what_is_not_on_the_wire_is_kept_beyond_every_bound() -> None:
     log = EventLog(10)
     for seq in range(1, 5):
         log.append_output("stdout", b"x" * 10)
-        log.sent(seq, seq * 100, written=150)  # the first is out, and half of the second
-    assert [chunk.seq for chunk in log.read(0).chunks] == [2, 3, 4]
-    log.append_output("stdout", b"y")
-    log.sent(5, 500, written=500)
-    assert [chunk.seq for chunk in log.read(0).chunks] == [5]
+        log.sent(seq, seq * 100, written=50)
+    assert [chunk.seq for chunk in log.read(0).chunks] == [1, 2, 3, 4]
+    for written, held in ((199, [2, 3, 4, 5]), (200, [3, 4, 5, 6]), (600, [5, 6, 7])):
+        seq = log.append_output("stdout", b"y")
+        log.sent(seq, seq * 100, written)
+        assert [chunk.seq for chunk in log.read(0).chunks] == held
 
 
 def test_the_exit_and_the_close_outlive_all_output() -> None:

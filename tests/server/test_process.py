@@ -23,11 +23,12 @@ from tests.support.fake_child import FakeChild
 from tests.support.memory_wire import MemoryWire
 
 TERM, KILL, CONT = signal.SIGTERM, signal.SIGKILL, signal.SIGCONT
+RETAIN_BYTES = 256 * 1024
 STUBBORN = (TERM, signal.SIGHUP, signal.SIGINT)
 
 
 def record(params: StartParams) -> Record:
-    return Record(params, pid=4321, cwd="/", started_at_ms=1, retain_bytes=1 << 20)
+    return Record(params, pid=4321, cwd="/", started_at_ms=1, retain_bytes=RETAIN_BYTES)
 
 
 class Followed:
@@ -495,6 +496,21 @@ async def test_a_client_that_does_not_read_stops_the_pumps(autojump_clock: MockC
         assert child.source("stdout").was_read == read
         for source in child.sources:
             source.endless = b""
+        child.exits()
+
+
+async def test_what_the_client_has_not_read_is_not_evicted(autojump_clock: MockClock) -> None:
+    child = FakeChild()
+    async with following(child, room=0) as it:
+        child.source("stderr").flood(b"y" * 4096)
+        await trio.sleep(1)
+        child.source("stderr").endless = b""
+        assert it.process.log.retained_bytes > RETAIN_BYTES
+        it.wire.read(None)
+        await wait_all_tasks_blocked()
+        child.says(b"next")
+        await wait_all_tasks_blocked()
+        assert RETAIN_BYTES - 4096 < it.process.log.retained_bytes <= RETAIN_BYTES
         child.exits()
 
 

@@ -216,6 +216,14 @@ def test_an_empty_write_id_is_refused() -> None:
     assert (caught.value.code, child.took) == (INVALID_PARAMS, b"")
 
 
+def test_a_write_id_that_was_refused_is_free() -> None:
+    child = FakeChild()
+    child.stops_reading()
+    stdin = Stdin(child, is_open=True)
+    assert stdin.write(b"one", "w", closing=False).status == "stdinClosed"
+    assert stdin.write(b"other", "w", closing=False).status == "stdinClosed"
+
+
 def test_a_write_repeated_in_order_to_close_closes() -> None:
     child = FakeChild()
     stdin = Stdin(child, is_open=True)
