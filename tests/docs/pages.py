@@ -7,7 +7,7 @@ What a page may say to whoever runs it, in a comment that no reader sees, on the
 A block ```python whose first line is ``# NAME.py`` is a file that later blocks use. Any other ```python block is a
 program. A block ```text behind programs is what each of them prints. A block ```console holds commands (``$ ``,
 continued by ``> ``) and what they print; a block ```sh holds commands alone, which must succeed. In what is printed
-``...`` stands for anything.
+``...`` stands for anything. A block ```jsonl is a conversation with the daemon, see `test_conversations`.
 """
 
 import re
