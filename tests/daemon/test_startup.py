@@ -48,12 +48,14 @@ OURS = """
     execserver.wire.process
     execserver.wire.session
 """.split()
+# `urllib.parse` comes with `pathlib`, and so with trio, before Python 3.13.
 OTHERS = """
     _uuid
     array
     fcntl
     importlib._abc
     importlib.util
+    ipaddress
     pybase64
     pybase64._license
     pybase64._pybase64
@@ -61,6 +63,8 @@ OTHERS = """
     pwd
     resource
     termios
+    urllib
+    urllib.parse
     uuid
 """.split()
 
