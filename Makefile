@@ -85,7 +85,7 @@ bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)',--save)
 
 growth: $(BENCH_READY)  ## does the cost of one thing stay the same as there is more of it; FULL=1: 100 GB, 100,000 processes
-	$(BIN)/python -m benchmarks.growth $(if $(FULL),--full)
+	$(BIN)/python -m benchmarks.growth $(if $(FULL),--full) --save
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build

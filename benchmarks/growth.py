@@ -10,30 +10,33 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.driver import Metrics, Options, measure
+from benchmarks.page import insert
 
 MB = 1_000_000
 GB = 1000 * MB
+RETAINED = 16_384  # events of a process at most
 TENTHS = range(1, 11)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--full", action="store_true", help="up to 100 GB and 100,000 processes: about ten minutes")
+    parser.add_argument("--save", action="store_true", help="write the tables into docs/explanation/performance.md")
     parser.add_argument("--command", type=shlex.split, help="measure this server instead of ours")
     parser.add_argument("--only", choices=[table.__name__.removeprefix("_") for table in TABLES])
     return parser.parse_args()
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    lines = [f"\n{title}\n", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    print("\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]), flush=True)
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"**{title}**\n", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _size(total: int) -> str:
     return f"{total // GB:,} GB" if total >= GB else f"{total // MB:,} MB"
 
 
-def _output(command: Sequence[str], full: bool) -> None:
+def _output(command: Sequence[str], full: bool) -> str:
     """One daemon for each row; above 1 GB, one process after the other of 1 GB each."""
     rows = []
     for total in (MB, 10 * MB, 100 * MB, GB, 5 * GB, *((20 * GB, 100 * GB) if full else ())):
@@ -45,10 +48,10 @@ def _output(command: Sequence[str], full: bool) -> None:
         cpu = got["cpu_s_per_gib"] * GB / 2**30
         rows.append([_size(total), f"{got['s_per_gb']:.2f}", f"{cpu:.2f}", f"{first:.2f}", f"{last:.2f}", *rss])
     head = ["output in all", "s/GB", "server CPU, s/GB", "first process, s/GB", "last, s/GB", "RSS MB, first", "last"]
-    _table("Output", head, rows)
+    return _table("Output", head, rows)
 
 
-def _alive(command: Sequence[str], full: bool) -> None:
+def _alive(command: Sequence[str], full: bool) -> str:
     """Children that only wait, all alive at once."""
     rows = []
     for count in (1, 10, 100, 1000):
@@ -57,16 +60,16 @@ def _alive(command: Sequence[str], full: bool) -> None:
         quiet = f"{got['idle_wakeups']:.0f}"
         rows.append([f"{count:,}", f"{got['start_us']:.0f}", each, f"{got['round_trip_us']:.0f}", quiet])
     head = ["processes alive", "µs a start", "kB a process", "request round trip, µs", "wake-ups in 1 s of silence"]
-    _table("Processes alive", head, rows)
+    return _table("Processes alive", head, rows)
 
 
-def _sequence(command: Sequence[str], full: bool) -> None:
+def _sequence(command: Sequence[str], full: bool) -> str:
     """/bin/true, one after the other, in one daemon. What has closed is retained for 80 s, so memory first grows."""
     count = 100_000 if full else 5_000
     got = measure("spawn", {"count": count // 10, "rounds": 10}, command, timeout=1200)
     rows = [_tenth(got, tenth, count) for tenth in TENTHS]
     head = ["processes so far", "ms from request to closed, median", "processes a second", "server CPU, µs", "RSS, MB"]
-    _table("One process after the other", head, rows)
+    return _table("One process after the other", head, rows)
 
 
 def _tenth(got: Metrics, tenth: int, count: int) -> list[str]:
@@ -79,13 +82,18 @@ def _tenth(got: Metrics, tenth: int, count: int) -> list[str]:
     ]
 
 
-def _events(command: Sequence[str], full: bool) -> None:
+def _events(command: Sequence[str], full: bool) -> str:
     """Chunks of 6 bytes in one log, up to the most that are retained."""
     rows = []
     for count in (1_000, 4_000, 16_000, 64_000):
         got = measure("tail", {"count": count, "ids": 0}, command)
-        rows.append([f"{count:,}", f"{got['bytes_per_event']:.0f}", f"{got['us']:.1f}"])
-    _table("Events", ["events of one process", "bytes of RSS an event", "µs to read the last one"], rows)
+        total = got["bytes_per_event"] * (count - 50)  # the first 50 warm up
+        rows.append([f"{count:,}", f"{total / min(count, RETAINED):.0f}", f"{total / 1000:,.0f}", f"{got['us']:.1f}"])
+    return _table(
+        "Events",
+        ["events of one process", "bytes of RSS a retained event", "kB in all", "µs to read the last one"],
+        rows,
+    )
 
 
 TABLES = (_output, _alive, _sequence, _events)
@@ -95,9 +103,13 @@ def main() -> int:
     """Measure and print."""
     options = _arguments()
     command = options.command or [sys.executable, "-m", "execserver"]
+    texts = []
     for table in TABLES:
         if options.only in (None, table.__name__.removeprefix("_")):
-            table(command, options.full)
+            texts.append(table(command, options.full))
+            print(f"{texts[-1]}\n", flush=True)
+    if options.save and not options.only:
+        insert("growth", "\n\n".join(texts))
     return 0
 
 

@@ -15,12 +15,14 @@ from pathlib import Path
 
 from benchmarks.chart import draw
 from benchmarks.driver import BUILT, ROOT, Failed, Metrics, measure
+from benchmarks.page import insert
 from benchmarks.reference import VERSION, reference_command
 from benchmarks.report import as_json, figures, markdown
 from benchmarks.table import RUNS, Run
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 CHART = ROOT / "docs" / "images" / "ratios.svg"
+PICTURE = "![How many times better than the reference server, for each workload](../images/ratios.svg)"
 PLAIN = BUILT / "plain" / "bin" / "python"  # an environment without pybase64
 IMPORTS = "import trio, msgspec"  # what no start can do without
 
@@ -34,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fast", default=sys.executable, help="interpreter with pybase64; empty: leave it out")
     parser.add_argument("--command", type=shlex.split, help="measure this server instead of ours")
     parser.add_argument("--check", action="store_true", help="exit code 1 when a row falls short")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name} and the chart")
+    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}, the chart and the page")
     return parser.parse_args()
 
 
@@ -77,6 +79,13 @@ def _machine() -> dict[str, object]:
     }
 
 
+def _describe(machine: dict[str, object]) -> str:
+    return (
+        f"{machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, CPython {machine['python']}, "
+        f"reference server {machine['reference']}."
+    )
+
+
 def main() -> int:
     """Measure, print, save."""
     options = _arguments()
@@ -96,9 +105,11 @@ def main() -> int:
     print(f"{len(rows)} rows, {len(short)} short of what is to be reached{': ' if short else ''}{'; '.join(short)}")
     if options.save and not failures:
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        report = {"machine": _machine(), "quick": options.quick, "rows": as_json(rows), "samples": samples}
+        machine = _machine()
+        report = {"machine": machine, "quick": options.quick, "rows": as_json(rows), "samples": samples}
         RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         draw(rows, CHART)
+        insert("ratios", f"{PICTURE}\n\n{_describe(machine)}\n\n{markdown(rows)}")
     return 1 if failures or (options.check and short) else 0
 
 

@@ -25,8 +25,8 @@ from execserver.wire.process import Stream
 
 # What was read into a buffer of 64 KiB and shrunk stays where that buffer was, and the log keeps it: holes between, 318
 # bytes of memory for an event of 6. A copy of what is small goes where small objects are kept together.
-_GATHERED_BYTES: Final = 16 * 1024  # of a terminal: as many as four reads, and a quarter of a large chunk of a pipe
 _SMALL_BYTES: Final = 512
+_GATHERED_BYTES: Final = 16 * 1024  # of a terminal: four reads, and a quarter of what a pipe gives at once
 # Worth 40 % of a flood's speed. Asked for at the first full read only: pipes have a quota for each user.
 _FLOODED_PIPE_BYTES: Final = 256 * 1024
 
