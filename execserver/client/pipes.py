@@ -51,7 +51,9 @@ class Pipes:
         self._input, self._output, self._errors = (_non_blocking(stream) for stream in streams)
         launch.enlarge_pipe(self._output.fileno())
         self._life = os.pidfd_open(self._child.pid) if hasattr(os, "pidfd_open") else None
-        self._bell, self._ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._bell, self._ring = os.pipe()  # not pipe2(2), which is not everywhere
+        os.set_blocking(self._bell, False)
+        os.set_blocking(self._ring, False)
         self._selector = selectors.DefaultSelector()
         self._watched: set[int] = set()
         name = f"execserver client of {self.argv[0]}"

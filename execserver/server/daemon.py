@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -25,6 +26,8 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def run_daemon(limits: Limits = DEFAULTS, *, log_level: str = "warning") -> None:
     """Serve on stdin and stdout until the session ends."""
+    if not hasattr(os, "pidfd_open"):
+        sys.exit("execserver: the daemon needs Linux 5.3 or newer (pidfd_open)")
     prepare_process()
     descriptor_limit.raise_ours()
     log_to_stderr(log_level)
