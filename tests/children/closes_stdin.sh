@@ -1,0 +1,3 @@
+exec <&-
+echo ready
+exec sleep 1000 </dev/null

@@ -1,0 +1,3 @@
+yes descendant &
+echo "own output of the leader"
+exit 3

@@ -1,0 +1,3 @@
+echo ready
+kill -STOP $$
+echo woken
