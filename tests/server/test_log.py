@@ -55,11 +55,14 @@ class LogMachine(RuleBasedStateMachine):
         self.written = max(self.written, min(written, self.posted))
         self.told.append(Told(Chunk(self.seq, stream, data), self.posted))
         self.log.sent(self.seq, self.posted, self.written)
+        self.evict()
+        return self.seq
+
+    def evict(self) -> None:
         while self.told[self.evicted :] and self.told[self.evicted].position <= self.written:
             if sum(len(chunk.chunk) for chunk in self.held()) <= MAX_BYTES and len(self.held()) <= MAX_CHUNKS:
                 break
             self.evicted += 1
-        return self.seq
 
     @precondition(lambda self: self.closed_seq is None)
     @rule(
@@ -71,6 +74,12 @@ class LogMachine(RuleBasedStateMachine):
     def output(self, stream: Stream, data: bytes, backlog: int | str) -> int:
         line = len(data) + LINE_BYTES
         return self.append(stream, data, self.posted + line - (backlog if isinstance(backlog, int) else line))
+
+    @rule(count=st.integers(1, 300))
+    def more_leaves_for_the_wire(self, count: int) -> None:
+        self.written = min(self.written + count, self.posted)
+        self.log.trim(self.written)
+        self.evict()
 
     @precondition(lambda self: self.closed_seq is None)
     @rule(target=cursors, count=st.integers(1000, 1200))

@@ -15,6 +15,7 @@ class MemoryWire:
         self._arrived = trio.Event()
         self._reader_moved = trio.Event()
         self._gone = trio.Event()
+        self._outputs = trio.lowlevel.ParkingLot()
 
     # What a client does.
 
@@ -30,6 +31,10 @@ class MemoryWire:
         """Let so much more come out; None lets everything."""
         self.room = None if count is None else (self.room or 0) + count
         self._reader_moved.set()
+
+    async def wait_output(self) -> None:
+        """Return when more has come out."""
+        await self._outputs.park()
 
     def hang_up(self) -> None:
         """Close the end that reads."""
@@ -57,6 +62,7 @@ class MemoryWire:
             self.room -= len(taken)
         self.writes.append(taken)
         self.output += taken
+        self._outputs.unpark_all()
         return len(taken)
 
     async def wait_writable(self) -> None:
