@@ -59,9 +59,9 @@ class Parking:
     @contextmanager
     def park(self, source: Source[object], wake: Callable[[], None]) -> Iterator[None]:
         """Wait inside this block for ``wake`` to be called."""
+        self.on_park()  # before it has a wake: a pause that begins must not end itself
         source.wake = wake
         self._sources.add(source)
-        self.on_park()
         try:
             yield
         finally:
