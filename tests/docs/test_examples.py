@@ -75,6 +75,7 @@ class Shell:
     """Where the examples of one page run."""
 
     def __init__(self, place: Path, environment: dict[str, str]) -> None:
+        self.programs = place / "bin"
         self.directory = place / "work"
         self.directory.mkdir()
         self.environment = environment
@@ -125,7 +126,7 @@ class Shell:
             )
         except subprocess.TimeoutExpired as expired:
             pytest.fail(f"{block.place} does not end; it has printed\n{(expired.stdout or b'').decode()}")
-        printed = done.stdout.decode()
+        printed = done.stdout.decode().replace(str(self.programs), ".venv/bin")
         if must_succeed and done.returncode != 0:
             pytest.fail(f"{block.place} fails with {done.returncode}:\n{printed}")
         return printed
