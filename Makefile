@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test test-all interop docs check style types bench growth clean
+.PHONY: run test coverage test-all interop docs check style types bench growth clean
 .DEFAULT_GOAL := check
 
 $(READY): pyproject.toml
@@ -20,6 +20,15 @@ run: $(READY)  ## the daemon, driven by our client, runs a real command and prin
 
 test: $(READY)
 	$(BIN)/pytest
+
+# What decides what a byte or a number means is covered whole: every line, and every branch both ways.
+COMMA := ,
+WHOLE := execserver/lines.py,execserver/wire/*,$(subst $() $(),$(COMMA),$(patsubst %,execserver/server/%.py,\
+	rpc dispatch eager log record push outbox stdin retention ending process))
+coverage: $(READY)  ## of the pure modules, by their tests alone: 100 %, branches too
+	$(BIN)/coverage run --branch -m pytest -q tests/test_lines.py tests/wire tests/server/test_session.py \
+		$(patsubst %,tests/server/test_%.py,rpc dispatch eager log record push outbox stdin retention ending process)
+	$(BIN)/coverage report --show-missing --fail-under=100 --include='$(WHOLE)'
 
 # every CPython from 3.11 up on the PATH or kept by pyenv, one of each minor version, each with its own environment
 CPYTHONS := $(foreach minor,11 12 13 14 15,$(firstword $(shell for p in python3.$(minor) \
