@@ -53,7 +53,7 @@ class ClientCore:
         self.long_polls = 0
         self.parking = Parking()
         self.laggards = Laggards(lossless=lossless)
-        self.parking.on_park = self.laggards.stir
+        self.parking.on_park = self.laggards.parked
         self.disconnected: str | None = None
         self.info: InitializeResult | None = None
         self.send_soon: Callable[[], None] = lambda: None  # set by the adapter: there is something to send

@@ -47,8 +47,13 @@ class Laggards:
             self._behind.discard(subscription)
             self.stir()
 
+    def parked(self, source: Source[Any]) -> None:
+        """Note that somebody begins to wait."""
+        if source is not self.pause:  # whose own waiting must not wake it
+            self.stir()
+
     def stir(self) -> None:
-        """Something has changed: perhaps the pause is over."""
+        """Look again: perhaps the pause is over."""
         if self.pause is not None:
             self.pause.wake()
 

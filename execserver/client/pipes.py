@@ -63,7 +63,7 @@ class Pipes:
     # From any thread
 
     def send(self) -> None:
-        """Write what ``next_input`` gives, as far as the pipe takes it; the rest is the thread's. Call under the lock."""
+        """Write what ``next_input`` gives, as far as the pipe takes it; the rest is the thread's. Call it locked."""
         if self._unsent or self._closing:
             return
         self._unsent = self._write_some(memoryview(self._next_input()))

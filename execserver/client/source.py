@@ -54,14 +54,14 @@ class Parking:
 
     def __init__(self) -> None:
         self._sources: set[Source[object]] = set()
-        self.on_park: Callable[[], None] = nobody
+        self.on_park: Callable[[Source[object]], None] = lambda source: None
 
     @contextmanager
     def park(self, source: Source[object], wake: Callable[[], None]) -> Iterator[None]:
         """Wait inside this block for ``wake`` to be called."""
-        self.on_park()  # before it has a wake: a pause that begins must not end itself
         source.wake = wake
         self._sources.add(source)
+        self.on_park(source)
         try:
             yield
         finally:

@@ -48,12 +48,14 @@ class TrioDriver:
 @contextmanager
 def unwrapped() -> Iterator[None]:
     """Let an error leave the nursery inside as itself, not in a group of one."""
-    alone: BaseException | None = None
     try:
         yield
     except BaseExceptionGroup as group:
         if len(group.exceptions) != 1:
             raise
         alone = group.exceptions[0]
-    if alone is not None:
-        raise alone  # out here, so that its context stays the caller's
+        context = alone.__context__
+        try:
+            raise alone
+        finally:
+            alone.__context__ = context  # the caller's: the group is not the cause
