@@ -129,7 +129,9 @@ def test_a_module_is_short_and_says_what_it_is(module: str) -> None:
     assert len(text.splitlines()) <= MAX_LINES
     assert ast.get_docstring(ast.parse(text))
     if module.endswith("__init__"):
-        assert all(isinstance(node, ast.Expr | ast.Assign | ast.ImportFrom) for node in ast.parse(text).body), "holds no logic"
+        assert all(isinstance(node, ast.Expr | ast.Assign | ast.ImportFrom) for node in ast.parse(text).body), (
+            "holds no logic"
+        )
 
 
 def test_whatever_goes_wrong_in_a_handler_is_caught_in_one_place() -> None:
