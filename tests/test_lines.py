@@ -38,6 +38,12 @@ def test_no_byte_but_lf_ends_a_line(pieces: list[bytes]) -> None:
     assert split(pieces, 1000) == naive(b"".join(pieces), 1000)
 
 
+@given(st.lists(st.sampled_from([b"x" * 5000, b"y" * 9000, b"\n", b"z\r\n"]), max_size=12))
+def test_long_lines_are_split_as_short_ones_are(pieces: list[bytes]) -> None:
+    stream = b"".join(pieces)
+    assert split([stream], 20_000) == split(pieces, 20_000) == naive(stream, 20_000)
+
+
 def test_a_line_comes_as_soon_as_it_has_ended() -> None:
     splitter = LineSplitter(10)
     assert splitter.feed(b"on") == []
