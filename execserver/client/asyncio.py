@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from execserver.client import launch
 from execserver.client.core import ClientCore
-from execserver.client.errors import Disconnected
+from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
 from execserver.client.facade import Server as Server

@@ -15,7 +15,7 @@ from execserver.client.blocking import Events as Events
 from execserver.client.blocking import Process as Process
 from execserver.client.blocking import Server as Server
 from execserver.client.core import ClientCore
-from execserver.client.errors import Disconnected
+from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.names import *  # noqa: F403
 from execserver.client.pause import Pause
 from execserver.client.pipes import Pipes

@@ -12,7 +12,7 @@ import trio
 
 from execserver.client import launch
 from execserver.client.core import ClientCore
-from execserver.client.errors import Disconnected
+from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
 from execserver.client.facade import Server as Server
