@@ -74,7 +74,7 @@ class Child(Protocol):
         ...
 
     def signal_group(self, number: int) -> bool:
-        """Signal the process group; False where it has no member any more. Never hits a number that was reused."""
+        """Signal the process group; False where it has no member that we may signal. Never hits a reused number."""
         ...
 
     def has_group(self) -> bool:
