@@ -48,6 +48,7 @@ class Client(Record):
         self._sending = trio.Lock()
         self._reading = trio.Event()
         self._reading.set()
+        self._for_good = False
 
     # --- what a test sends
 
@@ -207,12 +208,17 @@ class Client(Record):
 
     # --- a client that does not read
 
-    def stop_reading(self) -> None:
-        """Leave what the daemon writes in the pipe, but for one last read that may be under way."""
+    def stop_reading(self, *, for_good: bool = False) -> None:
+        """Leave what the daemon writes in the pipe, but for one last read that may be under way.
+
+        ``for_good``: nor is it judged when the daemon has ended.
+        """
         self._reading = trio.Event()
+        self._for_good = for_good
 
     def read_on(self) -> None:
-        self._reading.set()
+        if not self._for_good:
+            self._reading.set()
 
     # --- what arrives
 
