@@ -1,22 +1,19 @@
-"""How a session ends, and that nothing survives it: protocol, section 5.
+"""How a session ends, and that it does so in time: protocol, section 5.
 
 That the daemon is gone within its five seconds is asserted by the client at the end of every test, and that no
-process is left, by the fixture; what is here are the ways to end and the children that make it hard.
+process is left, by the fixture; what is here are the ways to end and what a client may be doing meanwhile.
 """
 
 import base64
-import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 import trio
 
 from tests import kernel
-from tests.daemon.launching import COMMAND, environment, launch
+from tests.daemon.launching import launch
+from tests.daemon.ways_to_end import SIGNALS, WAYS, end, start_the_difficult, ways
 from tests.daemon.wire_client import END_LIMIT, Client
 
 
@@ -25,38 +22,6 @@ async def client() -> AsyncIterator[Client]:
     """A daemon of its own for each test: these end it."""
     async with launch() as client:
         yield client
-
-
-SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
-WAYS = ["EOF", "shutdown", *(number.name for number in SIGNALS)]
-
-ways = pytest.mark.parametrize("way", WAYS)
-
-
-async def end(client: Client, way: str) -> None:
-    """End the session; the daemon must then go by itself."""
-    if way == "EOF":
-        await client.close_stdin()
-    elif way == "shutdown":
-        assert await client.request("shutdown") == {}
-    else:
-        client.kill(signal.Signals[way])
-
-
-async def start_the_difficult(client: Client) -> list[str]:
-    """Children with one vice each; all of them are up when this returns."""
-    await client.child("ignores", "ignores_term.sh")
-    await client.child("family", "forks_a_family.sh")
-    await client.child("terminal", "ignores_term.sh", tty=True)
-    await client.child("deaf", "never_reads.sh", pipeStdin=True)
-    await client.child("stopped", "stops_itself.sh")
-    await client.child("closes", "closes_stdin.sh", pipeStdin=True)
-    names = ["ignores", "family", "terminal", "deaf", "stopped", "closes"]
-    for name in names:
-        await client.until_output(name, b"ready")
-    await client.child("left", "leaves_stubborn_holder.sh")
-    await client.until_exited("left")
-    return [*names, "left"]
 
 
 @ways
@@ -215,141 +180,3 @@ async def test_shutdown_is_answered_before_the_end(client: Client) -> None:
     assert await client.request("shutdown") == {}
     assert await client.until_gone() == 0
     assert client.lives["p"].exit["reason"] == "shutdown"
-
-
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "starting and flooding"])
-async def test_no_process_survives_a_killed_daemon(busy: bool) -> None:
-    async with launch(exit_code=None) as client:
-        await start_the_difficult(client)
-        if busy:
-            client.life("flood").sink = lambda event: None
-            await client.start("flood", ["cat", "/dev/zero"])
-            for n in range(50):
-                await client.begin("process/start", processId=f"s{n}", argv=["sleep", "1000"])
-        below = kernel.descendants(client.pid)
-        assert len(below) >= 9
-        client.kill()
-        await client.until_dead()
-        await kernel.settled(
-            lambda: not any(kernel.alive(one.pid) for one in below), "the end of every group", kernel.SETTLE_SECONDS
-        )
-
-
-async def test_a_fugitive_whose_family_lives_does_not_survive_a_killed_daemon() -> None:
-    async with launch(exit_code=None) as client:
-        await client.child("p", "flees_by_setsid.sh")
-        fugitive = int((await client.until_output("p", b"fled")).stdout.split()[1])
-        client.kill()
-        await client.until_dead()
-        await kernel.settled(lambda: kernel.dead(fugitive), "the end of the fugitive", kernel.SETTLE_SECONDS)
-
-
-async def test_a_killed_daemon_spares_what_ended_before_it() -> None:
-    """The guardian must not signal the number of a group that has ended: it may be somebody else's by now."""
-    async with launch(exit_code=None) as client:
-        for n in range(20):
-            await client.run(f"p{n}", ["true"])
-        await client.start("q", ["sleep", "1000"])
-        client.kill()
-        await client.until_dead()
-
-
-@ways
-@pytest.mark.parametrize("program", ["flees_by_setsid.sh", "flees_by_double_fork.sh"])
-async def test_a_process_that_left_its_group_does_not_outlive_the_server(way: str, program: str) -> None:
-    async with launch() as client:
-        await client.child("p", program)
-        life = await client.until_output("p", b"fled")
-        fugitive = int(life.stdout.split()[1])
-        assert kernel.alive(fugitive)
-        await end(client, way)
-        assert await client.until_gone() == 0
-        assert not kernel.alive(fugitive)
-
-
-async def test_fugitives_end_though_stdout_is_closed() -> None:
-    async with launch() as client:
-        await client.child("p", "flees_by_double_fork.sh")
-        life = await client.until_output("p", b"fled")
-        await client.stdout.aclose()
-        await client.close_stdin()
-        assert await client.until_dead() == 0
-        assert not kernel.alive(int(life.stdout.split()[1]))
-
-
-async def test_what_was_found_and_ended_is_logged() -> None:
-    async with launch("--log-level", "info") as client:
-        await client.child("p", "flees_by_double_fork.sh")
-        fugitive = (await client.until_output("p", b"fled")).stdout.split()[1].decode()
-        await client.close_stdin()
-        await client.until_gone()
-        assert fugitive in client.stderr
-
-
-async def test_the_descriptors_that_were_lent_come_back_as_they_were() -> None:
-    """O_NONBLOCK belongs to the open file description, which is the launcher's as well."""
-    read, write = os.pipe()
-    out_read, out_write = os.pipe()
-    try:
-        process = await trio.lowlevel.open_process(COMMAND, stdin=read, stdout=out_write, env=environment())
-        os.write(write, b'{"id":1,"method":"no/such"}\n')
-        with trio.fail_after(30):
-            await trio.lowlevel.wait_readable(out_read)
-            os.close(write)
-            write = -1
-            assert await process.wait() == 0
-        assert os.get_blocking(read)
-        assert os.get_blocking(out_write)
-    finally:
-        for descriptor in (read, write, out_read, out_write):
-            if descriptor >= 0:
-                os.close(descriptor)
-
-
-async def test_a_regular_file_as_stdin_is_served(tmp_path: os.PathLike[str]) -> None:
-    """No epoll takes a regular file; a script of requests is still served to its end."""
-    path = f"{tmp_path}/requests"
-    lines = [
-        '{"id":1,"method":"initialize","params":{"clientName":"file"}}',
-        '{"method":"initialized"}',
-        '{"id":2,"method":"process/read","params":{"processId":"nobody"}}',
-    ]
-    with open(path, "w+") as requests, trio.fail_after(30):
-        requests.write("\n".join(lines))
-        requests.seek(0)
-        done = await trio.run_process(COMMAND, stdin=requests, capture_stdout=True, env=environment(), check=False)
-    assert done.returncode == 0
-    assert done.stdout.count(b"\n") == 2
-    assert b"unknown process id nobody" in done.stdout
-
-
-async def test_dev_null_as_stdin_is_an_end_of_file() -> None:
-    with trio.fail_after(30):
-        done = await trio.run_process(
-            COMMAND, stdin=subprocess.DEVNULL, capture_stdout=True, env=environment(), check=False
-        )
-    assert (done.returncode, done.stdout) == (0, b"")
-
-
-async def test_a_socket_may_be_the_wire() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        process = await trio.lowlevel.open_process(
-            COMMAND, stdin=theirs.fileno(), stdout=theirs.fileno(), env=environment()
-        )
-        theirs.close()
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        with trio.fail_after(30):
-            await stream.send_all(b'{"id":1,"method":"no/such"}\n')
-            assert b"-32601" in await stream.receive_some()
-            await stream.send_eof()
-            assert await process.wait() == 0
-
-
-async def test_a_launcher_that_ignores_signals_does_not_make_the_daemon_deaf() -> None:
-    ignoring = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
-    )
-    async with launch(wrapper=[sys.executable, "-c", ignoring]) as client:
-        client.kill(signal.SIGTERM)
-        assert await client.until_gone() == 0

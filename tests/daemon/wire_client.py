@@ -121,9 +121,8 @@ class Client(Record):
         return await self.request("process/terminate", processId=process_id, **params)
 
     async def ping(self) -> None:
-        """Show that the connection lives: a request is answered."""
-        answer = await self.answer(await self.begin("ping"))
-        assert answer.get("result") == {} or OTHER, answer
+        """Show that the connection lives: a request is answered, if only by a server that knows no ping."""
+        await self.answer(await self.begin("ping"))
 
     # --- what a test waits for
 
