@@ -11,16 +11,16 @@ An adapter gives what it read to `ClientCore.feed`, sends what `ClientCore.take_
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from msgspec import UNSET
 
 from execserver.client.calls import Call
-from execserver.client.errors import ClosedError, Disconnected, ProtocolError, RpcError
+from execserver.client.errors import ClosedError, Disconnected, ProtocolError
 from execserver.client.features import Features
 from execserver.client.following import Following
-from execserver.client.inbound import ClosedPush, ExitedPush, NotAMessage, Other, OutputPush, Push, classify
+from execserver.client.inbound import ExitedPush, NotAMessage, Other, OutputPush, Push, classify
 from execserver.client.pause import Laggards
 from execserver.client.preamble import PREAMBLE_BYTES, Preamble
 from execserver.client.source import Parking, Source
@@ -110,16 +110,15 @@ class ClientCore:
             return ClosedError(self.disconnected)
         return self._error(self.disconnected, last_seq)
 
+    @overload
+    def call(self, method: str, params: Any) -> Call[Any]: ...
+    @overload
+    def call(self, method: str, params: Any, result: Any, then: Callable[[Any], T]) -> Call[T]: ...
     def call(
-        self,
-        method: str,
-        params: Any,
-        result: Any = Any,
-        then: Callable[[Any], T] = lambda value: value,
-        error: type[RpcError] = RpcError,
-    ) -> Call[T]:
+        self, method: str, params: Any, result: Any = Any, then: Callable[[Any], Any] = lambda value: value
+    ) -> Call[Any]:
         """Queue a request. ``result`` is the type of its result, ``then`` makes of it what the call gives."""
-        return self.send(method, params, lambda request_id: Call(self, request_id, result, then, error))
+        return self.send(method, params, lambda request_id: Call(self, request_id, result, then))
 
     def send(self, method: str, params: Any, make: Callable[[int], C]) -> C:
         """Queue a request whose answer goes to the call that ``make`` makes."""
@@ -202,13 +201,12 @@ class ClientCore:
         process = self._processes.get(push.params.process_id)
         if process is None:
             return
-        match push:
-            case OutputPush(params):
-                process.take_output(params)
-            case ExitedPush(params):
-                process.take_exited(params)
-            case ClosedPush(params):
-                process.take_closed(params)
+        if isinstance(push, OutputPush):
+            process.take_output(push.params)
+        elif isinstance(push, ExitedPush):
+            process.take_exited(push.params)
+        else:
+            process.take_closed(push.params)
 
     def _take_other(self, message: Other) -> None:
         if message.method is not UNSET:

@@ -59,7 +59,7 @@ class ProcessCore:
         params: dict[str, Any] = self._params(chunk=encode_base64(chunk), writeId=str(self._writes))
         if close:
             params["closeStdin"] = True
-        return self.core.call("process/write", params, wire.WriteResult)
+        return self.core.call("process/write", params, wire.WriteResult, lambda result: result)
 
     def signal(self, name: str) -> Call[bool | None]:
         """Signal the process group. Whether there was one; None from a server that does not say."""
@@ -122,6 +122,7 @@ class Write(Source[None]):
         self._close = close
         self._call: Call[wire.WriteResult] | None = None
         self._status = "accepted"
+        self._error: RpcError | None = None
         self._next()
 
     def advance(self) -> bool:
@@ -131,7 +132,9 @@ class Write(Source[None]):
     def take(self) -> None:
         """Raise `RpcError` if stdin was closed; ``kind`` is the status that the server gave."""
         if self._call is not None:
-            self._call.take()
+            raise self._process.core.disconnection()
+        if self._error is not None:
+            raise self._error
         if self._status not in self._fine:
             problem = f"nothing more can be written to process {self._process.process_id}: {self._status}"
             raise RpcError(INVALID_REQUEST, problem, self._status)
@@ -150,11 +153,10 @@ class Write(Source[None]):
         assert self._call is not None
         try:
             self._status = self._call.take().status
-        except RpcError:  # `take` raises it again
-            return self.wake()
-        if self._status == "accepted" and self._rest:
+        except RpcError as error:
+            self._error = error
+        if self._error is None and self._status == "accepted" and self._rest:
             self._next()
         else:
             self._call = None
             self.wake()
-        return None

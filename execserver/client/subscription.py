@@ -207,6 +207,7 @@ class Watch(Follower[Exited]):
         super().__init__(core, facts)
         self._for_close = closed
         self._found: Exited | None = None  # from a page that does not say where the exit is
+        self._found_closed = False
 
     def advance(self) -> bool:
         """Whether it has come."""
@@ -228,15 +229,16 @@ class Watch(Follower[Exited]):
 
     @property
     def _come(self) -> Exited | None:
-        if self._for_close and self._facts.closed is None:
+        if self._for_close and self._facts.closed is None and not self._found_closed:
             return None
         return self._facts.exited or self._found
 
     @property
     def _hungry(self) -> bool:
-        return self._facts.closed is not None and self._come is None
+        return self._for_close and self._facts.closed is not None and self._come is None
 
     def _take_page(self, page: TextPage) -> bool:
+        self._found_closed = page.closed
         if page.closed_seq is not None and self._facts.closed is None:
             self._facts.closed = Closed(page.closed_seq)
         if page.exited and page.exit_code is not None and self._facts.exited is None:

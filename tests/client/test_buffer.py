@@ -282,3 +282,48 @@ def test_whatever_pushes_are_dropped_reading_gives_the_same_events(dropped: tupl
         if not is_dropped:
             deliver(buffer, facts, event)
     assert read_to_the_end(buffer, server) == server.events
+
+
+def lossy_page(next_seq: int, *chunks: int, **state: bool) -> TextPage:
+    text = [TextChunk(seq, "stdout", "aGk=") for seq in chunks]
+    return TextPage(text, next_seq, state.get("exited", False), 7 if state.get("exited") else None, False)
+
+
+def test_an_exit_among_what_was_lost_comes_before_the_close() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts)
+    buffer.add_page(lossy_page(6, 5, exited=True), 0)
+    facts.note_closed(wire.Closed("p", 6))
+    assert pop_all(buffer) == [Lost(1, 4), Output(5, "stdout", b"hi"), Exited(5, 7), Closed(6)]
+
+
+def test_an_exit_that_is_pushed_after_it_was_taken_for_lost_comes_before_the_close() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts)
+    buffer.add_page(lossy_page(6, 5, exited=True), 0)
+    given = pop_all(buffer)
+    facts.note_exited(wire.Exited("p", 3, 7))
+    facts.note_closed(wire.Closed("p", 6))
+    assert given + pop_all(buffer) == [Lost(1, 4), Output(5, "stdout", b"hi"), Exited(3, 7), Closed(6)]
+
+
+def test_an_exit_before_the_subscription_is_not_given() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts, after_seq=3)
+    buffer.add_page(lossy_page(6, 4, 5, exited=True), 3)
+    facts.note_closed(wire.Closed("p", 6))
+    assert pop_all(buffer) == [Output(4, "stdout", b"hi"), Output(5, "stdout", b"hi"), Closed(6)]
+    facts.note_exited(wire.Exited("p", 2, 7))
+    late = EventBuffer(facts, after_seq=5)
+    assert pop_all(late) == [Closed(6)]
+    assert late.finished
+
+
+def test_a_lower_number_takes_the_place_of_the_highest_when_all_is_full() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts, limit=3 * (EVENT_BYTES + 100))
+    for seq in (9, 4, 3, 7, 2, 1):
+        deliver(buffer, facts, Output(seq, "stdout", b"x" * 100))
+    assert [event.seq for event in pop_all(buffer)] == [1, 2, 3]
+    assert buffer.incomplete
+    assert buffer.pressing

@@ -1,0 +1,675 @@
+"""The core of a connection, fed by hand: what it answers, whom it wakes, and how it ends."""
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.json import decode
+
+from execserver.client import core as core_module
+from execserver.client.calls import Room
+from execserver.client.core import BACKLOG_BYTES, ClientCore
+from execserver.client.errors import (
+    ClosedError,
+    Disconnected,
+    ProtocolError,
+    RpcError,
+    StartError,
+    Unsupported,
+)
+from execserver.client.events import Closed, Exited, Output
+from execserver.client.inbound import decode_base64
+from execserver.client.pause import HAND_OVER_SECONDS, STALL_SECONDS, Pause
+from execserver.client.process import ProcessCore
+from execserver.client.source import Finished, Source
+from execserver.client.starting import StartOptions, begin_start
+from execserver.client.subscription import FRUITLESS_SECONDS, IDLE_SECONDS, REORDER_SECONDS, Subscription
+
+INFO = {
+    "sessionId": "s",
+    "environmentInfo": {"shell": {"name": "sh", "path": "/bin/sh"}, "cwd": "file:///srv/my%20dir"},
+}
+EVERYTHING = {"methods": ["ping", "process/list", "process/release", "process/resize"]} | {
+    "extensions": [
+        "closeStdin",
+        "drainMs",
+        "graceMs",
+        "idleTimeoutMs",
+        "mergeStderr",
+        "signalNames",
+        "size",
+        "timeoutMs",
+    ]
+}
+
+
+class Peer:
+    """A server played by hand."""
+
+    def __init__(self, *, extended: bool = True, **options: Any) -> None:
+        self.core = ClientCore(**options)
+        self.extended = extended
+
+    def say(self, **message: Any) -> None:
+        self.core.feed(json.dumps({"jsonrpc": "2.0"} | message).encode() + b"\n")
+
+    def heard(self) -> list[dict[str, Any]]:
+        return [decode(line) for line in self.core.take_outgoing().splitlines()]
+
+    def answer(self, result: Any) -> dict[str, Any]:
+        """Answer the one request that was sent since; return it."""
+        (request,) = self.heard()
+        self.say(id=request["id"], result=result)
+        return request
+
+    def refuse(self, code: int, message: str, **data: Any) -> None:
+        (request,) = self.heard()
+        self.say(id=request["id"], error={"code": code, "message": message} | ({"data": data} if data else {}))
+
+    def greet(self) -> "Peer":
+        call = self.core.initialize("test")
+        self.answer(INFO | ({"capabilities": EVERYTHING} if self.extended else {}))
+        assert call.advance()
+        call.take()
+        assert [message["method"] for message in self.heard()] == ["initialized"]
+        return self
+
+    def start(self, process_id: str = "p", **options: Any) -> ProcessCore:
+        call = begin_start(self.core, ["x"], StartOptions(process_id=process_id, **options))  # type: ignore[typeddict-item]
+        self.answer({"processId": process_id, "pid": 1})
+        return call.take()
+
+    def output(self, seq: int, chunk: str = "aGk=", process_id: str = "p") -> None:
+        params = {"processId": process_id, "seq": seq, "stream": "stdout", "chunk": chunk}
+        self.say(method="process/output", params=params)
+
+    def exited(self, seq: int) -> None:
+        self.say(method="process/exited", params={"processId": "p", "seq": seq, "exitCode": 7})
+
+    def closed(self, seq: int) -> None:
+        self.say(method="process/closed", params={"processId": "p", "seq": seq})
+
+
+def page(*seqs: int, next_seq: int, **members: Any) -> dict[str, Any]:
+    chunks = [{"seq": seq, "stream": "stdout", "chunk": "aGk="} for seq in seqs]
+    state = {"exited": False, "exitCode": None, "closed": False}
+    return {"chunks": chunks, "nextSeq": next_seq} | state | members
+
+
+@pytest.fixture
+def peer() -> Peer:
+    return Peer().greet()
+
+
+@pytest.fixture
+def plain_peer() -> Peer:
+    """A server that lists no capabilities: the reference server."""
+    return Peer(extended=False).greet()
+
+
+def waits(source: Source[Any]) -> bool:
+    return not source.advance()
+
+
+# Lines
+
+
+def test_answers_go_to_their_calls_in_any_order(peer: Peer) -> None:
+    one, two = peer.core.call("a", {}), peer.core.call("b", {})
+    first, second = (request["id"] for request in peer.heard())
+    assert waits(one)
+    peer.say(id=second, result=2)
+    peer.say(id=first, result=1)
+    assert (one.advance(), one.take(), two.take()) == (True, 1, 2)
+
+
+def test_an_error_answer_is_raised_with_its_kind(peer: Peer) -> None:
+    call = peer.core.call("a", {})
+    peer.refuse(-32603, "no", kind="programNotFound", errno=2)
+    with pytest.raises(RpcError, match=r"no \(programNotFound\)") as caught:
+        call.take()
+    assert (caught.value.code, caught.value.errno, caught.value.data["errno"]) == (-32603, 2, 2)
+
+
+def test_an_error_answer_without_data_has_no_kind(peer: Peer) -> None:
+    call = peer.core.call("a", {})
+    peer.refuse(-1, "no")
+    with pytest.raises(RpcError, match=r"no \(-1\)") as caught:
+        call.take()
+    assert (caught.value.kind, caught.value.errno) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id": 99, "result": 1}',
+        b'{"id": "strange", "result": 1}',
+        b'{"id": null, "error": {"code": -32700, "message": "?"}}',
+        b'{"method": "no/such", "params": {}}',
+        b'{"method": "process/output", "params": {"processId": "?", "seq": 1, "stream": "stdout", "chunk": ""}}',
+        b"",
+        b"  ",
+        b'{"method": "x", "params": {"\xc3\xa4": 1}}',
+    ],
+)
+def test_what_nobody_waits_for_is_ignored(peer: Peer, line: bytes) -> None:
+    peer.core.feed(line + b"\r\n")
+    assert (peer.core.disconnected, peer.heard()) == (None, [])
+
+
+def test_a_request_of_the_servers_is_refused(peer: Peer) -> None:
+    peer.say(id="7", method="client/do", params={})
+    (answer,) = peer.heard()
+    assert (answer["id"], answer["error"]["code"]) == ("7", -32601)
+    peer.say(id=1.5, method="client/do", params={})
+    (answer,) = peer.heard()
+    assert (answer["id"], answer["error"]["code"]) == (None, -32600)
+
+
+def test_requests_of_the_servers_do_not_pile_up(peer: Peer) -> None:
+    for number in range(20_000):
+        peer.say(id=number, method="client/do")
+    assert len(peer.core.take_outgoing()) <= BACKLOG_BYTES + 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"garbage",
+        b"{",
+        b"[]",
+        b'{"a": 1}',
+        b'{"id": 1}',
+        b'{"method": "process/output", "params": {}}',
+        b'{"method": "process/closed"}',
+        b'{"method": "x", "params": "\xff"}',
+        b'{"method": "x", "params": ' + b"[" * 100_000,
+    ],
+)
+def test_garbage_after_the_first_message_ends_the_connection(peer: Peer, line: bytes) -> None:
+    call = peer.core.call("a", {})
+    peer.core.feed(line + b"\n")
+    with pytest.raises(ProtocolError, match="garbage"):
+        call.take()
+
+
+def test_bad_base64_ends_the_connection(peer: Peer) -> None:
+    process = peer.start()
+    peer.output(1, "a!")
+    assert "nonsense" in str(peer.core.disconnected)
+    assert process.process_id == "p"
+
+
+def test_a_result_that_is_none_ends_the_connection(peer: Peer) -> None:
+    peer.start().read()
+    peer.answer({"chunks": 1})
+    assert "nonsense" in str(peer.core.disconnected)
+
+
+def test_a_line_too_long_ends_the_connection(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_module, "LINE_BYTES", 100)
+    short = Peer()
+    short.core.feed(b'{"method": "x", "params": "' + b"a" * 200 + b'"}\n')
+    assert "more than 100 bytes" in str(short.core.disconnected)
+
+
+def test_the_largest_call_is_meant_by_an_error_without_an_id(peer: Peer) -> None:
+    small, large = peer.core.call("a", {}), peer.core.call("b", "x" * (BACKLOG_BYTES + 1))
+    peer.say(id=None, error={"code": -32600, "message": "line too long"})
+    with pytest.raises(RpcError, match="line too long"):
+        large.take()
+    assert waits(small)
+    peer.say(id=None, error={"code": -32700, "message": "who knows"})
+    assert waits(small)
+
+
+# The banner
+
+
+def test_a_banner_is_skipped() -> None:
+    peer = Peer(preamble_limit=100)
+    call = peer.core.initialize("test")
+    peer.core.feed(b"Welcome!\n\n[1, 2]\n{}\n42\n")
+    peer.answer(INFO)
+    assert call.take().session_id == "s"
+    assert peer.core.said == ""
+
+
+def test_a_banner_without_an_end_is_shown() -> None:
+    peer = Peer(preamble_limit=100)
+    call = peer.core.initialize("test")
+    peer.core.feed(b"command not found\n" * 10)
+    with pytest.raises(ProtocolError, match="sent no JSON; it said 'command not found"):
+        call.take()
+
+
+def test_a_banner_without_lines_is_given_up() -> None:
+    peer = Peer(preamble_limit=100)
+    peer.core.feed(b"x" * (2 << 20))
+    assert "no line of JSON" in str(peer.core.disconnected)
+
+
+def test_a_banner_and_no_more_is_shown() -> None:
+    peer = Peer()
+    call = peer.core.initialize("test")
+    peer.core.feed(b"bye")
+    peer.core.end_of_file("it ended")
+    with pytest.raises(Disconnected, match="it ended; it said 'bye'"):
+        call.take()
+
+
+# The end
+
+
+def test_after_a_disconnect_every_call_raises_at_once(peer: Peer) -> None:
+    woken = []
+    process = peer.start()
+    waiting = [peer.core.call("a", {}), process.watch(), process.subscribe(), Room(peer.core)]
+    assert [waits(source) for source in waiting] == [True, True, True, False]
+    with peer.core.parking.park(waiting[0], lambda: woken.append(1)):
+        peer.core.end_of_file("gone")
+    assert woken == [1]
+    for source in waiting[:3]:
+        assert source.advance()
+        with pytest.raises(Disconnected, match="gone"):
+            source.take()
+    with pytest.raises(Disconnected):
+        peer.core.call("a", {})
+    peer.core.close()
+    peer.core.feed(b"garbage\n")
+    assert peer.core.disconnected == "gone"
+
+
+def test_whoever_closes_gets_a_closed_error(peer: Peer) -> None:
+    call = peer.core.call("a", {})
+    peer.core.close()
+    with pytest.raises(ClosedError):
+        call.take()
+
+
+def test_lines_behind_the_one_that_ended_it_are_not_read(peer: Peer) -> None:
+    call = peer.core.call("a", {})
+    (request,) = peer.heard()
+    peer.core.feed(b'garbage\n{"id": %d, "result": 1}\n' % request["id"])
+    with pytest.raises(ProtocolError):
+        call.take()
+
+
+def test_a_cancelled_call_is_forgotten(peer: Peer) -> None:
+    call = peer.core.call("a", {})
+    call.cancel()
+    peer.answer(1)
+    assert waits(call)
+    assert peer.core.disconnected is None
+
+
+def test_calls_wait_while_too_much_is_to_be_sent(peer: Peer) -> None:
+    room = Room(peer.core)
+    assert room.advance()
+    peer.core.call("a", "x" * BACKLOG_BYTES)
+    assert waits(room)
+    woken = []
+    with peer.core.parking.park(room, lambda: woken.append(1)):
+        peer.core.take_outgoing()
+    assert (woken, room.advance()) == ([1], True)
+    room.take()
+
+
+# Starting
+
+
+def test_a_start_that_nobody_waits_for_is_terminated_when_it_answers(peer: Peer) -> None:
+    call = begin_start(peer.core, ["x"], {"process_id": "p"})
+    call.cancel()
+    peer.answer({"processId": "p"})
+    (request,) = peer.heard()
+    assert (request["method"], request["params"]) == ("process/terminate", {"processId": "p"})
+
+
+def test_a_start_cancelled_just_after_its_answer_is_terminated_too(peer: Peer) -> None:
+    call = begin_start(peer.core, ["x"], {"process_id": "p"})
+    peer.answer({"processId": "p"})
+    call.cancel()
+    assert [request["method"] for request in peer.heard()] == ["process/terminate"]
+
+
+def test_a_cancelled_start_that_failed_is_nothing(peer: Peer) -> None:
+    call = begin_start(peer.core, ["x"], {})
+    call.cancel()
+    peer.refuse(-32603, "no")
+    assert peer.heard() == []
+    with pytest.raises(StartError):
+        call.take()
+
+
+def test_a_name_is_free_again_when_its_process_has_closed(peer: Peer) -> None:
+    process = peer.start()
+    with pytest.raises(StartError, match="already exists"):
+        peer.start()
+    peer.exited(1)
+    peer.closed(2)
+    assert process.process_id == peer.start().process_id
+
+
+def started(peer: Peer, **options: Any) -> dict[str, Any]:
+    begin_start(peer.core, ["x", "y"], options)  # type: ignore[arg-type]
+    (request,) = peer.heard()
+    params: dict[str, Any] = request["params"]
+    assert params.pop("processId")
+    return params
+
+
+def test_a_start_sends_what_was_asked_and_no_more(peer: Peer) -> None:
+    bare = {"argv": ["x", "y"], "tty": False, "pipeStdin": False, "cwd": "file:///srv/my%20dir"}
+    assert started(peer) == bare
+    assert started(peer, cwd="/a b/ä") == bare | {"cwd": "file:///a%20b/%C3%A4"}
+    assert started(peer, cwd="sub/../x") == bare | {"cwd": "file:///srv/my%20dir/x"}
+    assert started(peer, cwd="file:///c") == bare | {"cwd": "file:///c"}
+    assert started(peer, env={"A": "1"}) == bare | {"env": {"A": "1"}}
+    assert started(peer, env_policy={"inherit": "core"}) == bare | {"env": {}, "envPolicy": {"inherit": "core"}}
+    assert started(peer, stdin="pipe", tty=True) == bare | {"pipeStdin": True, "tty": True}
+    assert started(peer, tty=(1, 2)) == bare | {"tty": True, "size": {"rows": 1, "cols": 2}}
+    times = started(peer, timeout=0.0001, idle_timeout=2, drain=0)
+    assert times == bare | {"timeoutMs": 1, "idleTimeoutMs": 2000, "drainMs": 0}
+    rest = started(peer, merge_stderr=True, arg0="z", metadata={"a": 1})
+    assert rest == bare | {"mergeStderr": True, "arg0": "z", "metadata": {"a": 1}}
+
+
+def test_a_server_without_a_directory_is_sent_none_that_was_not_asked_for() -> None:
+    peer = Peer()
+    peer.core.initialize("test")
+    peer.answer({"sessionId": "s", "capabilities": EVERYTHING})
+    peer.heard()
+    assert "cwd" not in started(peer)
+    assert started(peer, cwd="/a")["cwd"] == "file:///a"
+
+
+def test_the_reference_server_gets_an_environment_that_inherits_all(plain_peer: Peer) -> None:
+    params = started(plain_peer)
+    assert params["env"] == {}
+    assert params["envPolicy"]["inherit"] == "all"
+    assert params["envPolicy"]["ignoreDefaultExcludes"] is True
+
+
+@pytest.mark.parametrize(
+    "options", [{"tty": (1, 1)}, {"merge_stderr": True}, {"timeout": 1}, {"idle_timeout": 1}, {"drain": 1}]
+)
+def test_an_extension_that_the_server_lacks_is_unsupported_before_anything_is_sent(
+    plain_peer: Peer, options: dict[str, Any]
+) -> None:
+    with pytest.raises(Unsupported):
+        begin_start(plain_peer.core, ["x"], options)  # type: ignore[arg-type]
+    process = plain_peer.start()
+    for call in (
+        lambda: process.signal("TERM"),
+        lambda: process.terminate(1),
+        lambda: process.resize(1, 1),
+        process.release,
+        process.close_stdin,
+    ):
+        with pytest.raises(Unsupported):
+            call()
+    assert plain_peer.heard() == []
+    process.signal("interrupt")
+    process.terminate()
+    assert len(plain_peer.heard()) == 2
+
+
+# Writing
+
+
+def test_a_long_write_goes_out_piece_by_piece(peer: Peer) -> None:
+    process = peer.start()
+    write = process.write(b"x" * 600_000, close=True)
+    sizes = []
+    for close in (None, None, True):
+        assert waits(write)
+        request = peer.answer({"status": "accepted"})
+        sizes.append(len(decode_base64(request["params"]["chunk"])))
+        assert request["params"].get("closeStdin") == close
+    assert write.advance()
+    write.take()
+    assert sum(sizes) == 600_000
+
+
+def test_a_write_that_is_not_taken_says_so(peer: Peer) -> None:
+    process = peer.start()
+    write = process.write(b"x")
+    peer.answer({"status": "stdinClosed"})
+    assert write.advance()
+    with pytest.raises(RpcError) as caught:
+        write.take()
+    assert caught.value.kind == "stdinClosed"
+    closing = process.close_stdin()
+    peer.answer({"status": "stdinClosed"})
+    closing.take()
+    refused = process.write(b"x")
+    peer.refuse(-32000, "server busy")
+    assert refused.advance()
+    with pytest.raises(RpcError, match="busy"):
+        refused.take()
+
+
+def test_a_cancelled_write_sends_no_more(peer: Peer) -> None:
+    process = peer.start()
+    write = process.write(b"x" * 600_000)
+    write.cancel()
+    peer.answer({"status": "accepted"})
+    assert peer.heard() == []
+
+
+# Following
+
+
+def drain(subscription: Subscription) -> list[object]:
+    events: list[object] = []
+    while subscription.advance():
+        try:
+            events.append(subscription.take())
+        except Finished:
+            break
+    return events
+
+
+def test_output_pushed_before_the_start_is_answered_is_kept(plain_peer: Peer) -> None:
+    call = begin_start(plain_peer.core, ["x"], {"process_id": "p"})
+    plain_peer.output(1)
+    plain_peer.exited(2)
+    plain_peer.answer({"processId": "p"})
+    events = call.take().subscribe()
+    plain_peer.closed(3)
+    assert drain(events) == [Output(1, "stdout", b"hi"), Exited(2, 7), Closed(3)]
+    assert plain_peer.heard() == []
+
+
+def test_what_is_late_is_given_a_moment_with_a_server_that_may_reorder(plain_peer: Peer) -> None:
+    process = plain_peer.start()
+    events = process.subscribe()
+    plain_peer.output(2)
+    assert waits(events)
+    assert (events.patience, plain_peer.heard()) == (REORDER_SECONDS, [])
+    events.expire()
+    assert events.patience is None
+    events.expire()  # one read at a time
+    assert plain_peer.answer(page(1, 2, next_seq=3))["params"]["afterSeq"] == 0
+    assert [event.seq for event in drain(events)] == [1, 2]  # type: ignore[attr-defined]
+
+
+def test_what_is_missing_from_our_own_server_is_read_at_once(peer: Peer) -> None:
+    process = peer.start()
+    events = process.subscribe()
+    peer.output(2)
+    assert waits(events)
+    assert [request["method"] for request in peer.heard()] == ["process/read"]
+
+
+def test_silence_is_asked_about_ever_more_rarely(peer: Peer) -> None:
+    process = peer.start()
+    events = process.subscribe()
+    assert waits(events)
+    assert events.patience == IDLE_SECONDS
+    events.expire()
+    request = peer.answer(page(next_seq=1))
+    assert request["params"]["waitMs"] > 0
+    assert waits(events)
+    assert events.patience == 2 * IDLE_SECONDS
+    peer.output(1)
+    drain(events)
+    assert events.patience == IDLE_SECONDS
+
+
+def test_only_some_of_the_silent_wait_at_the_server(peer: Peer) -> None:
+    watches = [peer.start(str(number)).watch() for number in range(20)]
+    for watch in watches:
+        watch.expire()
+    assert sum("waitMs" in request["params"] for request in peer.heard()) == 16
+
+
+def test_a_busy_server_is_asked_again(peer: Peer) -> None:
+    process = peer.start()
+    events = process.subscribe()
+    peer.output(2)
+    assert waits(events)
+    peer.refuse(-32000, "server busy")
+    assert waits(events)
+    assert (events.patience, peer.heard()) == (FRUITLESS_SECONDS, [])
+    events.expire()
+    peer.answer(page(1, 2, next_seq=3))
+    assert len(drain(events)) == 2
+
+
+def test_a_process_that_the_server_forgot_is_an_error_unless_its_end_is_known(peer: Peer) -> None:
+    process = peer.start()
+    events, late = process.subscribe(), process.subscribe()
+    peer.output(2)
+    assert waits(events)
+    peer.refuse(-32600, "unknown process id p", kind="unknownProcess")
+    with pytest.raises(RpcError, match="unknown process"):
+        assert not drain(events)
+    peer.exited(3)
+    peer.closed(4)
+    assert waits(late)
+    peer.refuse(-32600, "unknown process id p", kind="unknownProcess")
+    assert [type(event).__name__ for event in drain(late)] == ["Lost", "Output", "Exited", "Closed"]
+
+
+def test_an_answer_for_a_subscription_that_is_gone_is_ignored(peer: Peer) -> None:
+    process = peer.start()
+    events = process.subscribe()
+    peer.output(2)
+    assert waits(events)
+    del events
+    peer.answer(page(1, 2, next_seq=3))
+    assert peer.core.disconnected is None
+    peer.output(3)
+    assert process.process_id == "p"
+
+
+def test_a_lost_exit_is_found_by_asking(peer: Peer) -> None:
+    process = peer.start()
+    watch = process.watch()
+    assert waits(watch)
+    watch.expire()
+    watch.expire()
+    peer.answer(page(next_seq=3, exited=True, exitCode=7, exitSeq=2, closed=True, closedSeq=3))
+    assert watch.take() == Exited(2, 7)
+    assert process.watch(closed=True).take() == Exited(2, 7)
+
+
+def test_a_lost_exit_without_a_position_is_found_as_well(plain_peer: Peer) -> None:
+    process = plain_peer.start()
+    watch = process.watch(closed=True)
+    plain_peer.closed(3)
+    assert waits(watch)
+    watch.expire()
+    plain_peer.answer(page(next_seq=4, exited=True, exitCode=7, closed=True))
+    assert watch.take() == Exited(2, 7)
+
+
+def test_a_wait_for_a_process_that_the_server_forgot_is_an_error(peer: Peer) -> None:
+    process = peer.start()
+    watch = process.watch()
+    watch.expire()
+    peer.refuse(-32600, "unknown process id p", kind="unknownProcess")
+    assert watch.advance()
+    with pytest.raises(RpcError, match="unknown"):
+        watch.take()
+
+
+# Pausing
+
+
+def flooded(peer: Peer) -> tuple[ProcessCore, Subscription]:
+    process = peer.start()
+    events = process.subscribe()
+    chunk = "aaaa" * 30_000
+    for seq in range(1, 8):
+        peer.output(seq, chunk)
+    assert peer.core.laggards
+    return process, events
+
+
+def test_reading_pauses_for_a_consumer_that_is_behind(peer: Peer) -> None:
+    process, events = flooded(peer)
+    pause = Pause(peer.core)
+    woken = []
+    with peer.core.parking.park(pause, lambda: woken.append(1)):
+        assert woken == []
+        assert waits(pause)
+        for _ in range(3):
+            events.take()
+    assert woken
+    assert pause.advance()
+    pause.take()
+    assert process.process_id == "p"
+
+
+def test_reading_does_not_pause_while_anybody_else_waits(peer: Peer) -> None:
+    process, events = flooded(peer)
+    pause = Pause(peer.core)
+    with peer.core.parking.park(pause, lambda: None):
+        assert waits(pause)
+        with peer.core.parking.park(events, lambda: None):
+            assert waits(pause)
+        with peer.core.parking.park(process.watch(), lambda: None):
+            assert pause.advance()
+        assert waits(pause)
+        peer.core.call("a", {})
+        assert pause.advance()
+
+
+def test_a_consumer_that_takes_nothing_is_not_waited_for_again(peer: Peer) -> None:
+    process, events = flooded(peer)
+    pause = Pause(peer.core)
+    events.take()
+    assert pause.patience == STALL_SECONDS
+    pause.expire()
+    assert waits(pause)
+    pause.expire()
+    assert pause.advance()
+    assert not peer.core.laggards
+    assert process.process_id == "p"
+
+
+def test_a_lossless_connection_waits_without_end() -> None:
+    peer = Peer(lossless=True).greet()
+    process, events = flooded(peer)
+    pause = Pause(peer.core)
+    for _ in range(3):
+        pause.expire()
+    assert waits(pause)
+    peer.core.close()
+    assert pause.advance()
+    assert (process.process_id, events.last_seq) == ("p", 0)
+
+
+def test_a_reader_in_another_thread_hands_over_although_others_wait(peer: Peer) -> None:
+    process, _ = kept = flooded(peer)
+    pause = Pause(peer.core, threads=True)
+    assert pause.patience == STALL_SECONDS
+    with peer.core.parking.park(process.watch(), lambda: None):
+        assert pause.patience == HAND_OVER_SECONDS
+        assert waits(pause)
+        pause.expire()
+        assert pause.advance()
+    assert kept
