@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from typing import Any
 
 from execserver.testing.mischief import Mischief
 from execserver.testing.profile import PROFILES, Profile
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_proxy(options.command, Mischief(options.seed, profile), verbose=options.verbose)
 
 
-def _setting(text: str) -> tuple[str, float]:
+def _setting(text: str) -> tuple[str, Any]:
     kind, _, value = text.partition("=")
     return (kind, int(value)) if kind in ("delay_lines", "cut_within") else (kind, float(value))
 
