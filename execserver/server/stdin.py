@@ -15,6 +15,7 @@ from execserver.wire.process import WriteStatus
 
 BACKLOG_BYTES: Final = 64 * 1024 * 1024
 REMEMBERED_WRITES: Final = 4096
+NOTHING: Final = memoryview(b"")
 
 
 class Delivery:
@@ -32,6 +33,8 @@ class Delivery:
     def decide(self, status: WriteStatus) -> None:
         """Settle it, and wake who waits."""
         self.status = status
+        # Remembered by its writeId, it would keep its bytes: even an empty slice keeps the whole.
+        self.rest = NOTHING
         if self._decided is not None:
             self._decided.set()
 

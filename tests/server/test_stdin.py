@@ -1,5 +1,6 @@
 """What is written to a child: in order, accepted when the kernel has it all, closed behind what is queued."""
 
+import tracemalloc
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -271,3 +272,18 @@ async def test_more_than_the_bound_is_refused_whole_and_what_waits_stays(monkeyp
         child.eats(100)
         assert (await first.wait(), await again.wait()) == ("accepted", "accepted")
     assert child.took == b"1234567890x"
+
+
+@pytest.mark.parametrize("status", ["accepted", "stdinClosed"])
+def test_of_a_write_that_is_remembered_the_bytes_are_not_kept(status: str) -> None:
+    child = FakeChild()
+    stdin = Stdin(child, is_open=status == "accepted")
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            assert stdin.write(bytes(100_000), str(number), closing=False).status == status
+            child.took = b""
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 200_000
