@@ -20,7 +20,7 @@ def block(page: str, language: str, containing: str) -> str:
     return str(wanted)
 
 
-def test_the_client_in_forty_lines_drives_the_reference_server(binary: Path, tmp_path: Path) -> None:
+def test_the_client_in_fifty_lines_drives_the_reference_server(binary: Path, tmp_path: Path) -> None:
     program = tmp_path / "tiny.py"
     program.write_text(block("docs/howto/write-another-client.md", "python", "# tiny.py"))
     command = [sys.executable, str(program), str(binary), "exec-server", "--listen", "stdio"]
