@@ -4,12 +4,15 @@ A server inside another program (`execserver.local`) asks for none of this: the 
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from subprocess import Popen
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
@@ -72,14 +75,26 @@ class DescriptorLimit:
             return  # macOS has a lower one that it does not tell
         self._ours = (hard, hard)
 
-    def __enter__(self) -> None:
-        """Show the given limit to the child that is spawned inside."""
-        if self._ours != self._given:
-            resource.setrlimit(resource.RLIMIT_NOFILE, self._given)
+    def spawn(self, start: Callable[[], Popen[bytes]]) -> Popen[bytes]:
+        """Start a child that has the given limit.
 
-    def __exit__(self, *_: object) -> None:
-        if self._ours != self._given:
+        It inherits ours, so ours is lowered for that long. With more open than the given limit allows, `Popen` gets no
+        pipe of its own there; then the child is given its limit when it runs already.
+        """
+        if self._ours == self._given:
+            return start()
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._given)
+        try:
+            return start()
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._ours)
+        child = start()
+        with suppress(ProcessLookupError, PermissionError):  # it ended, or runs a setuid program
+            resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self._given)
+        return child
 
 
 descriptor_limit = DescriptorLimit()

@@ -118,8 +118,8 @@ def _run(command: Command, stdio: tuple[int, int, int], links: str, guardian: Gu
     guardian.intend(links)
     stdin, stdout, stderr = stdio
     try:
-        with descriptor_limit:
-            popen = Popen(
+        popen = descriptor_limit.spawn(
+            lambda: Popen(
                 [command.argv[0] if command.arg0 is None else command.arg0, *command.argv[1:]],
                 executable=command.argv[0],
                 stdin=stdin,
@@ -131,6 +131,7 @@ def _run(command: Command, stdio: tuple[int, int, int], links: str, guardian: Gu
                 start_new_session=True,
                 preexec_fn=None if command.size is None else _take_terminal,
             )
+        )
     except BaseException:
         guardian.failed(links)
         raise
