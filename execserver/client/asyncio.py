@@ -133,7 +133,8 @@ class _Wire(asyncio.SubprocessProtocol):
 
     def begin(self) -> None:
         """Make the most of the pipes, which are connected now."""
-        launch.enlarge_pipe(self._pipe(1).get_extra_info("pipe").fileno())
+        with contextlib.suppress(ValueError):  # closed: the command has ended already
+            launch.enlarge_pipe(self._pipe(1).get_extra_info("pipe").fileno())
 
     async def shake_hands(self, client_name: str, timeout: float) -> None:
         """Begin the session."""
