@@ -1,0 +1,84 @@
+"""The driver measures what is right, and calls what is wrong by its name: a wrong figure is worse than none."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIAR = str(Path(__file__).with_name("lying_server.py"))
+FLAWS = {
+    "a byte is missing": "98303 bytes of 98304",
+    "a byte is another": "the content is not what the child wrote",
+    "chunks are swapped": "the content is not what the child wrote",
+    "no base64": "no base64",
+    "a number is repeated": "output out of order",
+    "a number is left out": "out of time",  # other servers send events in any order: it may still come
+    "the exit code is another": "exit code 7",
+    "it goes away": "the server is gone",
+}
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("make") is None, reason="needs gcc, make")
+
+
+@pytest.fixture(scope="module")
+def driver() -> str:
+    built = [f".cache/bench/{name}" for name in ("driver", "child", "limit")]
+    subprocess.run(["make", "--silent", *built], cwd=ROOT, check=True, timeout=60)
+    return str(ROOT / built[0])
+
+
+def drive(driver: str, workload: list[str], server: list[str], seconds: int = 30) -> subprocess.CompletedProcess[str]:
+    command = [driver, *workload, "--", *server]
+    environment = {**os.environ, "DRIVER_TIMEOUT": str(seconds)}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds + 10, check=False
+    )
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_server_that_is_wrong_gets_no_figure(driver: str, flaw: str) -> None:
+    done = drive(driver, ["output", "size=98304", "verify=1"], [sys.executable, LIAR, flaw], 5)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert FLAWS[flaw] in done.stderr
+
+
+def test_the_same_server_gets_one_when_it_is_right(driver: str) -> None:
+    done = drive(driver, ["output", "size=98304", "verify=1"], [sys.executable, LIAR, "nothing"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["mb_per_s"] > 0
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        ["start", "count=1"],
+        ["round-trip", "count=50"],
+        ["pipelined", "count=500"],
+        ["output", "size=1000000", "children=3", "verify=1"],
+        ["output", "size=300000", "tty=1", "verify=1"],
+        ["lines", "count=2000"],
+        ["spawn", "count=20", "children=4", "rounds=2"],
+        ["stdin", "size=1048576"],
+        ["echo", "size=1048576"],
+        ["latency", "count=20", "children=1"],
+        ["tail", "count=100"],
+        ["crowd", "children=5", "seconds=0.1"],
+        ["stalled", "size=4194304", "seconds=0.2"],
+    ],
+    ids=" ".join,
+)
+def test_every_workload_runs_against_our_server(driver: str, workload: list[str]) -> None:
+    done = drive(driver, workload, [sys.executable, "-m", "execserver"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("workload", [["output", "size=1000000", "verify=1"], ["spawn", "count=5"], ["stdin"]], ids=str)
+def test_the_limit_does_the_same_work(driver: str, workload: list[str]) -> None:
+    done = drive(driver, workload, [str(ROOT / ".cache/bench/limit")])
+    assert done.returncode == 0, done.stderr
