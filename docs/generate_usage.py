@@ -12,10 +12,11 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from execserver.arguments import parse
 from execserver.client.preamble import PREAMBLE_BYTES
+from execserver.wire.process import ProcessState, Stream
 
 DOCS = Path(__file__).parent
 CLIENT = DOCS.parent / "execserver" / "client"
@@ -49,8 +50,19 @@ PARTS = (
         ("RunOptions", "StartOptions"),
     ),
     Part("Subscriptions", "What `process.events` gives: iterate over it.", "facade", ("Events",)),
-    Part("Events", "", "events", ("Output", "Lost", "Exited", "Closed", "Usage", "Text", "decode")),
+    Part(
+        "Events",
+        "`Event` is `Output | Lost | Exited | Closed`.",
+        "events",
+        ("Output", "Lost", "Exited", "Closed", "Usage", "Text", "decode"),
+    ),
     Part("Results", "", "results", ("Result", "Page")),
+    Part(
+        "Members of the protocol",
+        "As the wire has them, with names as Python writes them; times are in milliseconds here.",
+        "../wire/process",
+        ("EnvPolicy", "ProcessInfo"),
+    ),
     Part(
         "Errors",
         "All are kinds of `ExecServerError`.",
@@ -152,7 +164,7 @@ def _class(node: ast.ClassDef, part: Part) -> Iterator[str]:
         yield from (f"| `{name}` | `{kind}` | {meaning} |" for name, kind, meaning in described)
         yield ""
         return
-    fields = [ast.unparse(item) for item in node.body if isinstance(item, ast.AnnAssign)]
+    fields = [_plain(ast.unparse(item)) for item in node.body if isinstance(item, ast.AnnAssign)]
     init = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
     if part.title == "Errors" and init is not None:
         fields = [
@@ -220,6 +232,13 @@ def _spaced(argument: str) -> str:
 def _type(annotation: ast.expr) -> str:
     """Write a type, without the quotes of one that is defined further on."""
     return re.sub(r"'([A-Z]\w+)'", r"\1", ast.unparse(annotation))
+
+
+def _plain(field: str) -> str:
+    """Write a field with the words that it may be, and without msgspec's way to a default."""
+    for name, words in (("Stream", Stream), ("ProcessState", ProcessState)):
+        field = re.sub(rf": {name}$", f": Literal{list(get_args(words))}", field)
+    return field.replace("field(default_factory=dict)", "{}")
 
 
 def _split(arguments: str) -> list[str]:

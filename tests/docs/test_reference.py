@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from execserver.client import asyncio, names, sync, trio
+
 from .pages import PAGES, ROOT, name
 
 _PAGE = ROOT / "docs" / "reference" / "limits.md"
@@ -28,6 +30,14 @@ def test_a_generated_page_is_what_make_docs_would_write(page: str) -> None:
     written = (ROOT / "docs" / "reference" / f"{page}.md").read_text()
     # Where a line is broken is argparse's affair, and differs from one Python to the next.
     assert render().split() == written.split(), "run `make docs`"
+
+
+def test_everything_that_a_client_exports_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "reference" / "client.md").read_text()
+    shown = set(re.findall(r"^#{2,3} (\w+)$", page, re.MULTILINE)) | {"Event"}
+    assert set(names.__all__) <= shown
+    for module in (trio, asyncio, sync):
+        assert all(hasattr(module, each) for each in [*names.__all__, "connect", "Server", "Process", "Events"]), module
 
 
 def rows() -> list[tuple[str, str, str]]:
