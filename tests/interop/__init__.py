@@ -1,1 +1,1 @@
-"""Tests with programs that are not ours: the real Codex CLI and a real sshd (make interop)."""
+"""Tests with programs that are not ours: the real Codex CLI and a real sshd, the reference server (make interop)."""
