@@ -15,20 +15,30 @@ from contextlib import suppress
 from subprocess import Popen
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # ignored by Python, for EPIPE and EFBIG; `Popen` resets them in the child
 
 
 def prepare_process() -> None:
     """Begin as a process that children can be started from."""
+    _open_what_is_closed()
     _reset_signals()
     _hide_inherited_descriptors()
     if sys.platform == "linux":
         _become_subreaper()
 
 
+def _open_what_is_closed() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed: else the next file that we open would take its place."""
+    null = os.open(os.devnull, os.O_RDWR)
+    while null <= 2:
+        null = os.dup(null)
+    os.close(null)
+
+
 def _reset_signals() -> None:
     """Default and unblocked, as whoever launched us with nohup or in the background did not leave them."""
     for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGPIPE:  # Python's own, for EPIPE
+        if signal.getsignal(number) is signal.SIG_IGN and number not in _PYTHONS:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -7,7 +7,8 @@ does not fit is dropped and counted; the next one that fits says how many were l
 import logging
 import os
 import select
-import sys
+
+_STDERR = 2  # not `sys.stderr`, which is None where it was closed at the start
 
 
 class StderrHandler(logging.Handler):
@@ -36,6 +37,6 @@ class StderrHandler(logging.Handler):
 
 def log_to_stderr(level: str) -> None:
     """Send the log of the whole process to stderr, from ``level`` up."""
-    handler = StderrHandler(sys.stderr.fileno())
+    handler = StderrHandler(_STDERR)
     handler.setFormatter(logging.Formatter("execserver: %(levelname)s: %(name)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])

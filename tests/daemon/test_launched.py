@@ -1,11 +1,14 @@
 """A daemon is right however it was launched: with little allowed, with signals set, with nothing open."""
 
+import base64
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.launching import launch
+from tests.daemon.launching import COMMAND, environment, launch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits are read from /proc")
 
@@ -24,3 +27,27 @@ async def test_more_processes_run_than_the_soft_limit_of_descriptors_has_room_fo
             started = await client.start(f"p{number}", ["sleep", "1000"])
             assert given_limit(started["pid"]) == ["64", hard]
         client.survivors_allowed = True  # the end of the session stops them
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_standard_descriptor_that_is_closed_is_as_good_as_dev_null(closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=environment(),
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+async def test_a_file_above_the_limit_of_its_size_is_refused_and_the_daemon_lives(tmp_path: Path) -> None:
+    wrapper = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"]
+    async with launch(wrapper=wrapper) as client:
+        content = base64.b64encode(bytes(100_000)).decode()
+        refusal = await client.refused("fs/writeFile", path=str(tmp_path / "large"), dataBase64=content)
+        assert refusal.data["kind"] == "tooLarge"
+        life = await client.run("p", ["sh", "-c", f"head -c 100000 /dev/zero > {tmp_path / 'larger'}"])
+        assert life.exit["exitCode"] == 128 + signal.SIGXFSZ, "the child has SIGXFSZ at its default"
+        assert not (tmp_path / "large").exists()
