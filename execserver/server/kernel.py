@@ -23,6 +23,7 @@ def prepare_process() -> None:
     _open_what_is_closed()
     _reset_signals()
     _hide_inherited_descriptors()
+    _forget_locale_of_python()
     if sys.platform == "linux":
         _become_subreaper()
 
@@ -52,6 +53,14 @@ def _hide_inherited_descriptors() -> None:
                 os.set_inheritable(fd, False)
             except OSError:
                 continue  # the descriptor of the listing itself
+
+
+def _forget_locale_of_python() -> None:
+    """Unset LC_CTYPE if only Python set it, as it does for itself in the C locale (PEP 538): children inherit ours."""
+    if "LC_CTYPE" in os.environ:
+        with suppress(OSError), open("/proc/self/environ", "rb") as given:
+            if b"\0LC_CTYPE=" not in b"\0" + given.read():
+                del os.environ["LC_CTYPE"]
 
 
 def _become_subreaper() -> None:

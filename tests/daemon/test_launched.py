@@ -1,6 +1,7 @@
 """A daemon is right however it was launched: with little allowed, with signals set, with nothing open."""
 
 import base64
+import os
 import signal
 import subprocess
 import sys
@@ -51,3 +52,11 @@ async def test_a_file_above_the_limit_of_its_size_is_refused_and_the_daemon_live
         life = await client.run("p", ["sh", "-c", f"head -c 100000 /dev/zero > {tmp_path / 'larger'}"])
         assert life.exit["exitCode"] == 128 + signal.SIGXFSZ, "the child has SIGXFSZ at its default"
         assert not (tmp_path / "large").exists()
+
+
+@pytest.mark.parametrize("locale", [{}, {"LC_CTYPE": "C.UTF-8"}])
+async def test_a_child_finds_the_environment_that_the_daemon_was_given(locale: dict[str, str]) -> None:
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": environment()["PYTHONPATH"], **locale}
+    async with launch(env=given) as client:
+        life = await client.run("p", ["env", "-0"])
+        assert dict(line.split("=", 1) for line in life.stdout.decode().split("\0") if line) == given
