@@ -6,7 +6,7 @@ Links are followed, except where it is said that they are not.
 import os
 import stat
 
-from execserver.server.paths import parse_path, to_uri
+from execserver.server.paths import parse_path, shown, to_uri
 from execserver.server.replacement import Replacement, write_all
 from execserver.wire.base import Empty
 from execserver.wire.errors import INVALID_REQUEST, Fault
@@ -53,11 +53,6 @@ def open_regular(path: str) -> int:
 def not_a_file(path: str) -> Fault:
     """Make the -32600 for what is there, but is no regular file."""
     return Fault(INVALID_REQUEST, f"path `{shown(path)}` is not a file", "notARegularFile")
-
-
-def shown(path: str) -> str:
-    """Make a path fit for a message: a lone surrogate cannot be encoded."""
-    return os.fsencode(path).decode(errors="replace")
 
 
 def _read_all(fd: int, limit: int) -> bytes:

@@ -40,6 +40,11 @@ def quote_path(path: str) -> str:
     return quote_from_bytes(os.fsencode(path), _UNQUOTED)
 
 
+def shown(path: str) -> str:
+    """Make a path fit for JSON: a lone surrogate cannot be encoded."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def _path_of_uri(text: str, member: str) -> str:
     scheme, colon, rest = text.partition(":")
     if not colon or scheme.lower() != "file":
@@ -63,5 +68,5 @@ def _path_of_uri(text: str, member: str) -> str:
 
 
 def _refuse(member: str, text: str, expected: str) -> Fault:
-    shown = text if len(text) <= 100 else text[:100] + "…"
-    return invalid_params(f"$.{member}", f"Expected {expected}, got {shown!r}", "invalidArgument")
+    given = text if len(text) <= 100 else text[:100] + "…"
+    return invalid_params(f"$.{member}", f"Expected {expected}, got {given!r}", "invalidArgument")

@@ -19,7 +19,7 @@ from execserver.server.environment import child_environment
 from execserver.server.log import PAGE_BYTES
 from execserver.server.method import Method
 from execserver.server.outbox import Outbox
-from execserver.server.paths import parse_path
+from execserver.server.paths import parse_path, shown
 from execserver.server.process import Process
 from execserver.server.record import Record
 from execserver.server.retention import Retention
@@ -97,7 +97,7 @@ class Processes:
         record = Record(
             params,
             pid=child.pid,
-            cwd=cwd or self._cwd,
+            cwd=shown(cwd or self._cwd),
             started_at_ms=time.time_ns() // 1_000_000,
             retain_bytes=self._retain_bytes,
         )

@@ -7,8 +7,8 @@ import os
 import shutil
 import stat
 
-from execserver.server.content import open_regular, shown
-from execserver.server.paths import parse_path
+from execserver.server.content import open_regular
+from execserver.server.paths import parse_path, shown
 from execserver.server.replacement import Replacement, write_all
 from execserver.wire.base import Empty
 from execserver.wire.errors import INVALID_REQUEST, Fault

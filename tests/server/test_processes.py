@@ -376,6 +376,14 @@ async def test_the_list_is_of_all_running_and_retained_oldest_first(peer: Peer, 
     }
 
 
+async def test_a_directory_whose_name_is_not_utf8_does_not_spoil_the_list(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    await peer.start("p", cwd="file:///odd%ff")
+    assert peer.commands[-1].cwd == "/odd\udcff"
+    assert [info["cwd"] for info in (await peer.call("process/list"))["processes"]] == ["/odd\ufffd"]
+
+
 async def test_only_a_closed_process_is_released(peer: Peer, autojump_clock: MockClock) -> None:
     child = await peer.start("p", FakeChild(escaped=True))
     assert await peer.call("process/release", processId="p") == {"released": False}
