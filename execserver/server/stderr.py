@@ -28,9 +28,9 @@ class StderrHandler(logging.Handler):
             return
         note = f"[{self._dropped} records dropped] " if self._dropped else ""
         self._dropped = 0
-        line = f"{note}{self.format(record)}\n".encode(errors="replace")
+        line = f"{note}{self.format(record)}".encode(errors="replace")
         try:
-            os.write(self._fd, line[: select.PIPE_BUF])
+            os.write(self._fd, line[: select.PIPE_BUF - 1] + b"\n")
         except OSError:  # nobody is there any more
             self._dropped += 1
 
