@@ -1,0 +1,118 @@
+"""Which zombies are reaped and which are left to their owners; what the guardian is told of groups."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from execserver.server.family import Family
+from tests.kernel import nothing_left, settled, task
+from tests.support.real_child import SECONDS, ToldGuardian, ended, read_until, shell
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pidfds are Linux's")
+
+# Leaves a process in a session of its own, and tells its number.
+FLEE = "setsid sh -c 'echo $$; read go' <&3 &"
+
+
+class Guarded:
+    def __init__(self) -> None:
+        self.guardian = ToldGuardian()
+        self.family = Family(self.guardian)
+
+    def ends(self) -> list[int]:
+        return [pgid for what, pgid in self.guardian.told if what == "end"]
+
+
+@pytest.fixture
+def guarded() -> Iterator[Guarded]:
+    """A family in a process that inherits orphans; nobody is left of it at the end."""
+    with nothing_left():
+        yield Guarded()
+
+
+@asynccontextmanager
+async def reaping(family: Family) -> AsyncIterator[None]:
+    """Reap orphans at each SIGCHLD, as the daemon does."""
+    with trio.open_signal_receiver(signal.SIGCHLD) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(family.reap_orphans, signals)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def test_an_orphan_is_reaped_when_it_ends(guarded: Guarded) -> None:
+    async with reaping(guarded.family):
+        child = guarded.family.spawn(shell(f"exec 3<&0; {FLEE} wait $!", pipe_stdin=True))
+        fled = int(await read_until(child.sources[0], b"\n"))
+        child.signal_group(signal.SIGKILL)
+        with trio.fail_after(SECONDS):
+            await child.wait_ended()
+        child.reap()
+        found = task(fled)
+        assert found is not None
+        assert not found.zombie
+        child.close_stdin()  # so it ends, and is nobody's
+        await settled(lambda: task(fled) is None, "the orphan is reaped")
+        child.close()
+
+
+async def test_the_status_of_a_child_is_its_owners(guarded: Guarded) -> None:
+    async with reaping(guarded.family):
+        children = [guarded.family.spawn(shell(f"exit {code}")) for code in (3, 4, 5)]
+        with trio.fail_after(SECONDS):
+            for child in children:
+                await child.wait_ended()
+        for _ in range(10):
+            await trio.lowlevel.checkpoint()  # SIGCHLD has come, for all of them or for each
+        assert [(await ended(child)).exit_code for child in reversed(children)] == [5, 4, 3]
+
+
+async def test_an_orphan_behind_an_owned_zombie_is_reaped_after_it(guarded: Guarded) -> None:
+    child = guarded.family.spawn(shell("exec 3<&0; " + FLEE + " read go; exit 7", pipe_stdin=True))
+    fled = int(await read_until(child.sources[0], b"\n"))
+    child.close_stdin()
+    with trio.fail_after(SECONDS):
+        await child.wait_ended()
+    await settled(lambda: (found := task(fled)) is not None and found.zombie, "the orphan has ended")
+    assert (await ended(child)).exit_code == 7
+    assert task(fled) is None
+
+
+async def test_the_guardian_learns_of_the_end_of_a_group_when_its_last_member_has_gone(guarded: Guarded) -> None:
+    async with reaping(guarded.family):
+        alone = guarded.family.spawn(shell("exit 0"))
+        await ended(alone)
+        assert guarded.ends() == [alone.pid]
+        leader = guarded.family.spawn(shell("sleep 1000 & exit 0"))
+        with trio.fail_after(SECONDS):
+            await leader.wait_ended()
+        leader.reap()
+        other = guarded.family.spawn(shell("exit 0"))
+        await ended(other)
+        assert guarded.ends() == [alone.pid, other.pid]
+        leader.signal_group(signal.SIGKILL)
+        await settled(lambda: leader.pid in guarded.ends(), "the guardian is told")
+        leader.close()
+
+
+async def test_a_guardian_that_ends_is_revived_and_not_reaped_as_an_orphan(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revived: list[int] = []
+    pid = os.posix_spawn("/bin/true", ["true"], {})  # noqa: ASYNC221 - it does not block
+    guarded.guardian.pid = pid
+
+    def revive() -> None:
+        revived.append(os.waitpid(pid, 0)[0])
+        guarded.guardian.pid = 0
+
+    monkeypatch.setattr(guarded.guardian, "revive", revive)
+    async with reaping(guarded.family):
+        await ended(guarded.family.spawn(shell("exit 0")))
+        await settled(lambda: revived, "the guardian is revived")
+    assert revived == [pid]
