@@ -25,7 +25,7 @@ from msgspec import Raw
 
 from execserver.server.method import Method
 from execserver.wire.envelope import ErrorObject, Failure, Id, encode_line
-from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Fault, describe_problem
+from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Fault, Kind, describe_problem
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,11 @@ class _Callees(dict[str, Callee]):
         try:
             method = self._methods[name]
         except KeyError:
-            callee = _not_found(name)  # answered like any fault, with `kind`; not kept: names are the client's
+            # Answered like any fault, with `kind`; not kept: names are the client's.
+            callee = _refusing(METHOD_NOT_FOUND, f"method not found: {name}", "methodNotFound")
+        except Exception:  # its import failed, for want of descriptors perhaps; not kept: it is tried again
+            logger.exception("%s cannot be loaded", name)
+            callee = _refusing(INTERNAL_ERROR, "internal error", "internalError")
         else:
             callee = self[name] = _adapt(name, method)
         return callee
@@ -90,9 +94,9 @@ def _adapt(name: str, method: Method) -> Callee:
     return callee
 
 
-def _not_found(name: str) -> Callee:
+def _refusing(code: int, message: str, kind: Kind) -> Callee:
     async def callee(params: Raw) -> Result:
-        raise JsonRpcError(METHOD_NOT_FOUND, f"method not found: {name}", {"kind": "methodNotFound"})
+        raise JsonRpcError(code, message, {"kind": kind})
 
     callee.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
     return callee

@@ -76,7 +76,7 @@ class Session(Mapping[str, Method]):
     def __getitem__(self, name: str) -> Method:
         """Look a method up, importing it at its first use."""
         if name in self._lazy:
-            self._methods.update(self._lazy.pop(name)())
+            self._methods.update(self._lazy[name]())  # still there for another try, should the import fail
         return self._methods[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -191,6 +191,23 @@ async def test_a_method_that_is_not_there_is_told_by_name_and_not_remembered() -
     assert "unknown" not in served._callees
 
 
+async def test_a_method_whose_import_fails_is_an_internal_error_and_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(dict[str, Method]):
+        def __missing__(self, name: str) -> Method:
+            raise ImportError("too many open files")
+
+    methods = Broken()
+    table = Dispatcher(methods)
+    answered = json.loads(driven(table.answer(1, "m", Raw(b"{}"))))
+    assert answered["error"] == {"code": INTERNAL_ERROR, "message": "internal error", "data": {"kind": "internalError"}}
+    assert "too many open files" in caplog.text
+
+    methods["m"] = Method(Params, count)
+    assert "result" in json.loads(driven(table.answer(2, "m", Raw(b'{"count": 1}'))))
+
+
 @pytest.mark.parametrize("where", ["result", "message"])
 async def test_a_lone_surrogate_on_its_way_out_is_an_internal_error_and_logged(
     where: str, caplog: pytest.LogCaptureFixture
