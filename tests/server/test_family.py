@@ -73,11 +73,11 @@ async def test_the_status_of_a_child_is_its_owners(guarded: Guarded) -> None:
 
 
 async def test_an_orphan_behind_an_owned_zombie_is_reaped_after_it(guarded: Guarded) -> None:
-    child = guarded.family.spawn(shell("exec 3<&0; " + FLEE + " read go; exit 7", pipe_stdin=True))
+    child = guarded.family.spawn(shell("exec 3<&0; " + FLEE + " exit 7", pipe_stdin=True))
     fled = int(await read_until(child.sources[0], b"\n"))
-    child.close_stdin()
     with trio.fail_after(SECONDS):
         await child.wait_ended()
+    child.close_stdin()
     await settled(lambda: (found := task(fled)) is not None and found.zombie, "the orphan has ended")
     assert (await ended(child)).exit_code == 7
     assert task(fled) is None
