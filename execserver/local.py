@@ -14,7 +14,7 @@ import trio
 from execserver.client.core import ClientCore
 from execserver.client.facade import Server
 from execserver.client.trio_driver import TrioDriver, unwrapped
-from execserver.server.descendants import orphaned_members
+from execserver.server.descendants import scan
 from execserver.server.family import Family
 from execserver.server.guardian import Guardian
 from execserver.server.limits import DEFAULTS, Limits
@@ -50,7 +50,7 @@ class _MemoryWire(TrioDriver):
     async def serve(self, limits: Limits) -> None:
         """Serve until `close`. Not cancelled with the caller: its end is bounded, and must not be cut short."""
         guardian = Guardian()
-        host = Host(Family(guardian, orphaned_members).spawn, _watch_nothing, _sweep_nothing)
+        host = Host(Family(guardian, scan).spawn, _watch_nothing, _sweep_nothing)
         with trio.CancelScope(shield=True):
             await serve(self, host, limits)
             guardian.close()

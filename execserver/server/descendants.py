@@ -76,20 +76,12 @@ def descendants(root: int) -> list[Stat]:
     return family([root], scan())
 
 
-def members(pgid: int) -> list[Stat]:
-    """Find the live descendants of this very process in the group ``pgid``, whose leader may be gone.
-
-    A group of that number which is not of our descendants is another's: the number was reused.
-    """
-    return [stat for stat in descendants(os.getpid()) if stat.pgid == pgid]
-
-
-def orphaned_members(pgid: int) -> list[Stat]:
-    """Find the live processes of the group ``pgid``, whose leader we have reaped, without being a child subreaper.
+def members(pgid: int, stats: Iterable[Stat]) -> list[Stat]:
+    """Pick from ``stats`` the group ``pgid``, which was the session of a child of ours that we have reaped.
 
     A group with a leader of that very number is another's: the number was reused.
     """
-    found = [stat for stat in scan() if stat.pgid == pgid and stat.sid == pgid]
+    found = [stat for stat in stats if stat.pgid == pgid and stat.sid == pgid]
     return [] if any(stat.pid == pgid for stat in found) else found
 
 

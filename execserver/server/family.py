@@ -6,25 +6,34 @@ that is owned: what is behind it is seen when its owner has reaped it, since ano
 """
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 from execserver.server.child import Child
-from execserver.server.descendants import Stat, members
+from execserver.server.descendants import Stat, descendants, members
 from execserver.server.guardian import Guardian
 from execserver.server.posix_child import PosixChild
 from execserver.server.spawn import Command, spawn
+
+# That one scan of /proc serves for: the end of a session asks for each of its groups, and with 300 without a leader a
+# scan for each took 12 s. Whoever is signalled by an old scan is still looked at first (`descendants.send`).
+SCAN_SECONDS: Final = 0.02
 
 
 class Family:
     """Every child, from its spawn until the last member of its group has gone."""
 
-    def __init__(self, guardian: Guardian, find_members: Callable[[int], list[Stat]] = members) -> None:
+    def __init__(self, guardian: Guardian, scan: Callable[[], list[Stat]] | None = None) -> None:
         """``guardian`` learns of every group that begins and ends.
 
-        ``find_members`` finds those of a group without its leader; a child subreaper need only look at its descendants.
+        ``scan`` finds all among whom a group without its leader may be: None is the descendants of this process, which
+        is right for a child subreaper alone.
         """
         self._guardian = guardian
-        self._find_members = find_members
+        self._scan = scan or (lambda: descendants(os.getpid()))
+        self._scanned: list[Stat] = []
+        self._scanned_at = -SCAN_SECONDS
         self._unreaped: set[int] = set()
         self._leaderless: dict[int, Child] = {}
 
@@ -38,10 +47,14 @@ class Family:
         """Reap whatever has no owner, at each SIGCHLD. Never returns."""
         async for _ in child_signals:
             self._look()
+            self._dismiss_groups()
 
     def find_members(self, pgid: int) -> list[Stat]:
         """See `Kin`."""
-        return self._find_members(pgid)
+        if time.monotonic() >= self._scanned_at + SCAN_SECONDS:
+            self._scanned = self._scan()
+            self._scanned_at = time.monotonic()
+        return members(pgid, self._scanned)
 
     def note_reaped(self, child: Child) -> None:
         """See `Kin`."""
@@ -63,7 +76,6 @@ class Family:
                 self._guardian.revive()
                 continue
             os.waitpid(found.si_pid, os.WNOHANG)
-            self._dismiss_groups()
 
     def _dismiss_groups(self) -> None:
         """Tell the guardian of the groups whose last member has gone: their numbers may be given away now."""

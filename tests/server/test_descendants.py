@@ -88,17 +88,22 @@ def test_all_descendants_are_killed_and_told_and_the_spared_live() -> None:
 
 def test_members_of_a_group_are_found_after_its_leader_was_reaped() -> None:
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", FAMILY, "child", "own_group"], stdout=subprocess.PIPE, text=True, process_group=0
+        [sys.executable, "-I", "-S", FAMILY, "child", "own_group"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as leader:
         assert leader.stdout is not None
         numbers = {name: int(number) for name, number in (leader.stdout.readline().split() for _ in range(2))}
-        found = {stat.pid for stat in members(leader.pid)}
-        assert {leader.pid, numbers["child"]} <= found
-        assert numbers["own_group"] not in found
-        for stat in descendants.descendants(leader.pid):
-            assert send(stat, signal.SIGKILL)
+        assert members(leader.pid, scan()) == [], "as long as there is a leader of that number it is another's"
+        family = descendants.descendants(leader.pid)
         leader.kill()
-    assert members(leader.pid) == []
+        leader.wait()
+        assert [stat.pid for stat in members(leader.pid, scan())] == [numbers["child"]]
+        for stat in family:
+            assert send(stat, signal.SIGKILL)
+            wait_for_end(stat)
+    assert members(leader.pid, scan()) == []
 
 
 def test_a_number_that_was_reused_is_not_signalled() -> None:

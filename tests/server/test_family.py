@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from execserver.server.family import Family
+from execserver.server.descendants import Stat
+from execserver.server.family import SCAN_SECONDS, Family
 from tests.kernel import nothing_left, settled, task
 from tests.support.real_child import SECONDS, ToldGuardian, ended, read_until, shell
 
@@ -116,3 +117,24 @@ async def test_a_guardian_that_ends_is_revived_and_not_reaped_as_an_orphan(
         await ended(guarded.family.spawn(shell("exit 0")))
         await settled(lambda: revived, "the guardian is revived")
     assert revived == [pid]
+
+
+def test_one_scan_serves_for_all_groups_that_are_looked_for_at_a_time(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    there = [Stat(pid=pgid + 1000, parent=1, pgid=pgid, sid=pgid, started=7, name="sleep") for pgid in range(300)]
+    scans: list[float] = []
+
+    def scan() -> list[Stat]:
+        scans.append(now)
+        return there
+
+    monkeypatch.setattr("execserver.server.family.time.monotonic", lambda: now)
+    family = Family(guarded.guardian, scan)
+    for one in there:
+        assert family.find_members(one.pgid) == [one]
+    assert scans == [100.0]
+    now += SCAN_SECONDS
+    family.find_members(1)
+    assert scans == [100.0, now]

@@ -6,7 +6,7 @@ from typing import Any
 import trio
 
 from execserver.server.child import Child, Ended, Source
-from execserver.server.descendants import Stat, members
+from execserver.server.descendants import Stat, members, scan
 from execserver.server.guardian import Guardian
 from execserver.server.spawn import Command
 
@@ -43,7 +43,7 @@ class ToldKin:
         self.reaped.append(child.pid)
 
     def find_members(self, pgid: int) -> list[Stat]:
-        return members(pgid)
+        return members(pgid, scan())
 
 
 def command(*argv: str, **changed: Any) -> Command:
