@@ -13,6 +13,7 @@ import trio
 
 from execserver.client.core import ClientCore
 from execserver.client.facade import Server
+from execserver.client.pause import Pause
 from execserver.client.trio_driver import TrioDriver, unwrapped
 from execserver.server.descendants import scan
 from execserver.server.family import Family
@@ -71,12 +72,15 @@ class _MemoryWire(TrioDriver):
         return self.core.take_outgoing()
 
     def write(self, data: bytes | memoryview) -> int:
-        """See `Wire`. Never refuses: the client's buffers are bounded, and drop what they can read again."""
+        """See `Wire`. Refuses for the moment that a consumer who is a little behind is given, and never else."""
+        if self.core.laggards and not Pause(self.core).advance():
+            raise BlockingIOError
         self.core.feed(bytes(data))
         return len(data)
 
     async def wait_writable(self) -> None:
         """See `Wire`."""
+        await self.wait(Pause(self.core))
         await trio.lowlevel.checkpoint()
 
     async def wait_gone(self) -> None:

@@ -316,6 +316,20 @@ async def a_slow_consumer_loses_nothing_that_the_server_has_and_delays_nobody(ru
 
 
 @scenario
+async def a_consumer_that_pauses_at_each_event_loses_nothing_while_it_is_alone(runtime: Runtime) -> None:
+    size = 16 << 20  # sixteen times what it may hold, and what the server retains
+    async with runtime.connect() as server:
+        process = await server.start(["head", "-c", str(size), "/dev/zero"])
+        received = 0
+        async for event in process.events():
+            assert not isinstance(event, Lost)
+            if isinstance(event, Output):
+                received += len(event.data)
+                await runtime.sleep(0)
+        assert received == size
+
+
+@scenario
 async def the_callers_error_leaves_as_itself(runtime: Runtime) -> None:
     with pytest.raises(KeyError, match="mine") as caught:
         async with runtime.connect():
