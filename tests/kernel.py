@@ -25,6 +25,7 @@ class Task:
     parent: int
     group: int
     session: int
+    foreground: int  # the group that its terminal takes for the foreground one
 
     @property
     def zombie(self) -> bool:
@@ -39,8 +40,8 @@ def task(pid: int) -> Task | None:
         return None
     # the name stands in parentheses and may itself hold blanks and parentheses
     head, _, tail = text.rpartition(")")
-    state, parent, group, session = tail.split()[:4]
-    return Task(pid, head.partition("(")[2], state, int(parent), int(group), int(session))
+    state, parent, group, session, _, foreground = tail.split()[:6]
+    return Task(pid, head.partition("(")[2], state, int(parent), int(group), int(session), int(foreground))
 
 
 def tasks() -> list[Task]:

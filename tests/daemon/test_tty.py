@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+from collections.abc import Callable
 
 from tests import kernel
 from tests.daemon.wire_client import Client
@@ -109,18 +110,24 @@ async def test_ctrl_backslash_and_ctrl_z_are_signals_too(client: Client) -> None
 async def test_a_shell_controls_its_jobs(client: Client) -> None:
     env = {"PATH": os.environ["PATH"], "PS1": "$ ", "ENV": "", "HOME": "/"}
     await client.start("p", ["/bin/bash", "--norc", "--noprofile", "-i"], tty=True, env=env)
-    await client.write("p", b"sleep 1000; echo sta''tus=$?\n")
+    await client.write("p", b"sleep 1000\n")
     pid = (await client.request("process/list"))["processes"][0]["pid"]
 
-    def sleeper_in_the_foreground() -> bool:
-        return any(one.name == "sleep" and one.group != pid for one in kernel.descendants(pid))
+    def sleeping(state: str, *, in_front: bool) -> Callable[[], bool]:
+        def seen() -> bool:
+            jobs = [one for one in kernel.descendants(pid) if one.name == "sleep" and one.group != pid]
+            return any(one.state == state and (one.foreground == one.group) == in_front for one in jobs)
 
-    await kernel.settled(sleeper_in_the_foreground, "a job in a group of its own")
+        return seen
+
+    await kernel.settled(sleeping("S", in_front=True), "a job in a group of its own")
     await client.write("p", b"\x1a")
+    await kernel.settled(sleeping("T", in_front=False), "a stopped job")
     await client.until_output("p", b"Stopped")
     await client.write("p", b"fg\n")
-    await client.until_output("p", b"sleep 1000", times=3)
+    await kernel.settled(sleeping("S", in_front=True), "a job that goes on")
     await client.write("p", b"\x03")
+    await kernel.settled(lambda: not kernel.descendants(pid), "the end of the job")
     await client.write("p", b"echo al''ive\n")
     await client.until_output("p", b"alive")
     await client.write("p", b"exit 9\n")

@@ -21,10 +21,14 @@ async def test_an_interactive_python_talks(client: Client) -> None:
     await client.until_output("p", b">>> ")
     await client.write("p", b"print(6 * 7, 'ans' + 'wer')\n")
     await client.until_output("p", b"42 answer\r\n")
-    await client.write("p", b"import time; print('sle' + 'eping'); time.sleep(1000)\n")
+    # short sleeps: a signal that falls between the look for one and a sleep waits for the end of that sleep
+    await client.write("p", b"import time; print('sle' + 'eping'); exec('while True: time.sleep(0.02)')\n")
     await client.until_output("p", b"sleeping\r\n")
     await client.write("p", b"\x03")
     await client.until_output("p", b"KeyboardInterrupt")
+    # an end of input is lost if it comes before the prompt, while the terminal's mode is being changed
+    await client.write("p", b"print('rea' + 'dy')\n")
+    await client.until_output("p", b"ready\r\n>>> ")
     await client.write("p", b"", closeStdin=True)
     # some versions end as if by SIGINT when there was a KeyboardInterrupt before the end of input
     assert (await client.until_closed("p")).exit["exitCode"] in (0, 130)
