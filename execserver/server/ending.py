@@ -45,22 +45,17 @@ class Ending:
         self._drain_seconds = min(self._drain_seconds, drain)
         if not self.child_ended.is_set() and self.stop_reason is None:
             self.stop_reason = reason
-        if not self._child.has_group():
-            self.group_gone.set()
-        elif grace <= 0:
-            self._kill_group()
-        elif self._kill is None:
-            self._child.signal_group(signal.SIGTERM)
-            self._child.signal_group(signal.SIGCONT)  # a stopped child could not act on it
-            self._kill = self._start_timer(grace, self.group_gone, self._kill_group)
-        else:
-            self._kill.deadline = min(self._kill.deadline, trio.current_time() + grace)
+        if self.has_group():
+            self._stop_group(grace)
         if self.child_ended.is_set():
             self.bound_drain_of_the_stopped()
 
     def has_group(self) -> bool:
-        """Whether there is anybody left to stop."""
-        return self._child.has_group()
+        """Whether there is anybody left to stop. Where there is not, no kill is waited for any more."""
+        if self._child.has_group():
+            return True
+        self.group_gone.set()
+        return False
 
     def stop_after(self, seconds: float, reason: ExitReason) -> None:
         """Stop the group at that time, unless the child has ended by then."""
@@ -73,8 +68,12 @@ class Ending:
     def note_child_ended(self) -> None:
         """The child is reaped; its group may live on."""
         self.child_ended.set()
-        if not self._child.has_group():
-            self.group_gone.set()
+        self.has_group()
+
+    def note_streams_ended(self) -> None:
+        """Nothing is left to cut. What remains is the group, which may live for days: its process is let go."""
+        self.streams_ended.set()
+        self._cut = _cut_nothing
 
     def bound_drain(self, seconds: float) -> None:
         """Give up at that time what is still open of the streams; a bound can only come nearer."""
@@ -93,6 +92,16 @@ class Ending:
             to_come = max(0.0, self._kill.deadline - trio.current_time())
         self.bound_drain(to_come + self._drain_seconds)
 
+    def _stop_group(self, grace: float) -> None:
+        if grace <= 0:
+            self._kill_group()
+        elif self._kill is None:
+            self._child.signal_group(signal.SIGTERM)
+            self._child.signal_group(signal.SIGCONT)  # a stopped child could not act on it
+            self._kill = self._start_timer(grace, self.group_gone, self._kill_group)
+        else:
+            self._kill.deadline = min(self._kill.deadline, trio.current_time() + grace)
+
     def _kill_group(self) -> None:
         self._child.signal_group(signal.SIGKILL)
         if self._kill is not None:
@@ -102,6 +111,9 @@ class Ending:
         scope = trio.CancelScope(deadline=trio.current_time() + seconds)
         self._nursery.start_soon(_run_timer, scope, unless, act)
         return scope
+
+
+def _cut_nothing() -> None: ...
 
 
 async def _run_timer(scope: trio.CancelScope, unless: trio.Event, act: Callable[[], None]) -> None:

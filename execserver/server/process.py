@@ -71,7 +71,7 @@ class Process:
             self.child.signal_group(signal.SIGKILL)
             raise
         finally:
-            self.ending.streams_ended.set()
+            self.ending.note_streams_ended()
             self.stdin.end()
             self.child.close()
 

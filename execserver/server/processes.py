@@ -54,7 +54,8 @@ class Processes:
         self._cwd = _server_cwd()
         self._records: dict[str, Record] = {}
         self._processes: dict[str, Process] = {}  # those that are not closed yet
-        self._leaderless: dict[int, Ending] = {}  # by pid, of those that are, where members of their group live on
+        # Of those that are, where members of their group live on. By id and pid, either of which may be another's by now.
+        self._leaderless: dict[tuple[str, int], Ending] = {}
         self.retention = Retention(retain_seconds, self._forget)
         self.methods = {
             "process/start": Method(wire.StartParams, self.start),
@@ -146,7 +147,7 @@ class Processes:
             return wire.TerminateResult(running=False)
         running = record.ended is None
         process = self._processes.get(params.process_id)
-        ending = self._leaderless.get(record.pid) if process is None else process.ending
+        ending = self._leaderless.get((record.process_id, record.pid)) if process is None else process.ending
         if ending is not None:
             ending.stop("terminated", GRACE_SECONDS if params.grace_ms is None else params.grace_ms / 1000)
         return wire.TerminateResult(running=running)
@@ -181,8 +182,8 @@ class Processes:
             await process.supervise()
         finally:
             del self._processes[process_id]
-            self._leaderless[process.record.pid] = process.ending
-            self._leaderless = {pid: ending for pid, ending in self._leaderless.items() if ending.has_group()}
+            self._leaderless[process_id, process.record.pid] = process.ending
+            self._leaderless = {key: ending for key, ending in self._leaderless.items() if ending.has_group()}
             self.retention.keep(process_id, process.record.size)
 
     def _record(self, process_id: str) -> Record:

@@ -1,5 +1,6 @@
 """The handlers of ``process/*``, as a client sees them."""
 
+import gc
 import json
 import signal
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from execserver.server.log import EventLog
 from execserver.server.processes import MAX_ID_LENGTH
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Fault
 from tests.support.fake_child import FakeChild
@@ -15,6 +17,11 @@ from tests.support.peer import Peer
 
 TERM, KILL, CONT = signal.SIGTERM, signal.SIGKILL, signal.SIGCONT
 STUBBORN = (TERM, signal.SIGHUP, signal.SIGINT)
+
+
+def count_logs() -> int:
+    gc.collect()
+    return sum(isinstance(one, EventLog) for one in gc.get_objects())
 
 
 # process/start
@@ -410,6 +417,33 @@ async def test_what_is_left_of_the_group_of_a_forgotten_process_is_stopped_at_th
     await peer.ended.wait()
     assert [number for _, number in child.signals] == [TERM, CONT, KILL]
     assert not child.has_group()
+
+
+async def test_a_group_that_lives_on_keeps_nothing_of_the_output_of_a_forgotten_process(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p", FakeChild(descendant_ignores=STUBBORN), drainMs=10)
+    child.exits()
+    await peer.closed("p")
+    logs = count_logs()
+    await peer.call("process/release", processId="p")
+    assert count_logs() == logs - 1
+    assert child.has_group()
+
+
+async def test_the_end_does_not_wait_for_the_kill_of_a_group_that_ended_by_itself(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p", FakeChild(descendant_ignores=STUBBORN), drainMs=10)
+    await peer.call("process/terminate", processId="p", graceMs=3_600_000)
+    await peer.closed("p")
+    child.descendant_ends()
+    (await peer.start("q")).exits()
+    await peer.closed("q")
+    began = trio.current_time()
+    peer.wire.end_input()
+    await peer.ended.wait()
+    assert trio.current_time() - began < 0.1
 
 
 async def test_a_server_whose_directory_was_removed_still_serves(

@@ -121,6 +121,11 @@ class FakeChild:
         """End the leader."""
         self._end_leader(Ended(code, None, False, 0.012, 0.034))
 
+    def descendant_ends(self) -> None:
+        """End who was left of the group."""
+        self._has_descendant = False
+        self._end_streams()
+
     def last_holder_ends(self) -> None:
         """End whoever got away with the pipes, or the terminal."""
         self.escaped = self._keeps_terminal = False
