@@ -82,7 +82,7 @@ class LogMachine(RuleBasedStateMachine):
         self.evict()
 
     @precondition(lambda self: self.closed_seq is None)
-    @rule(target=cursors, count=st.integers(1000, 1200))
+    @rule(target=cursors, count=st.integers(500, 1100))
     def many_tiny_outputs(self, count: int) -> int:
         for _ in range(count):
             self.append("stdout", b"x", 1 << 60)
@@ -155,7 +155,7 @@ class LogMachine(RuleBasedStateMachine):
         return sum(len(told.chunk.chunk) for told in self.told[: self.evicted])
 
 
-LogMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+LogMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestLog = LogMachine.TestCase
 
 
