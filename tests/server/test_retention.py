@@ -53,6 +53,17 @@ async def test_one_released_early_is_forgotten_once(autojump_clock: MockClock) -
         assert kept.names() == ["a", "b"]
 
 
+async def test_one_released_before_its_time_began_is_no_error(autojump_clock: MockClock) -> None:
+    async with keeping(80) as kept:
+        await wait_all_tasks_blocked()
+        kept.retention.keep("a", 0)
+        kept.retention.release("a")  # nothing is kept when the timer wakes up
+        await wait_all_tasks_blocked()
+        kept.retention.keep("b", 0)
+        await trio.sleep(100)
+        assert kept.names() == ["a", "b"]
+
+
 async def test_an_id_kept_again_gets_its_whole_time(autojump_clock: MockClock) -> None:
     async with keeping(80) as kept:
         began = trio.current_time()
