@@ -40,14 +40,14 @@ def read_stat(pid: int) -> Stat | None:
 
 
 def scan() -> list[Stat]:
-    """Read all live processes."""
+    """Read all live processes. Never raises: who scans is about to end processes, and goes on with the next."""
     return list(_scan())
 
 
 def _scan() -> Iterator[Stat]:
     try:
         names = os.listdir("/proc")
-    except FileNotFoundError:
+    except OSError:  # there is none, or no descriptor is left to read it with
         return
     for name in names:
         if name.isdigit() and (stat := read_stat(int(name))) is not None:

@@ -54,7 +54,7 @@ class Processes:
         self._cwd = _server_cwd()
         self._records: dict[str, Record] = {}
         self._processes: dict[str, Process] = {}  # those that are not closed yet
-        # Of those that are, where members of their group live on. By id and pid, either of which may be another's by now.
+        # Of those that are, where members of their group live on. By id and pid: either may be another's by now.
         self._leaderless: dict[tuple[str, int], Ending] = {}
         self.retention = Retention(retain_seconds, self._forget)
         self.methods = {

@@ -4,6 +4,7 @@ Each test has its own subreaper process, `tests/children/family.py`, so that wha
 init, and so that the families of two tests never mix. It tells the numbers of its processes on its standard output.
 """
 
+import errno
 import os
 import select
 import signal
@@ -104,6 +105,14 @@ def test_members_of_a_group_are_found_after_its_leader_was_reaped() -> None:
             assert send(stat, signal.SIGKILL)
             wait_for_end(stat)
     assert members(leader.pid, scan()) == []
+
+
+def test_without_a_descriptor_to_look_with_nobody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listdir(_: str) -> list[str]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    assert scan() == []
 
 
 def test_a_number_that_was_reused_is_not_signalled() -> None:
