@@ -14,7 +14,7 @@ from execserver.client.events import Closed, Event, Exited, Output
 
 from .script import Later, ModelProcess
 
-METHODS = ("process/start", "process/read", "process/write", "process/terminate", "process/release", "ping")
+METHODS = ("process/start", "process/read", "process/write", "process/terminate", "ping")
 EXTENSIONS = ("closeStdin", "drainMs", "timeoutMs", "mergeStderr")
 
 
@@ -30,6 +30,7 @@ class ModelServer:
         ours: bool,
         retain_bytes: int,
         busy: float = 0.0,
+        forgets_after: float | None = None,
     ) -> None:
         self.ours = ours
         self.processes: dict[str, ModelProcess] = {}
@@ -39,6 +40,8 @@ class ModelServer:
         self._send = send
         self._retain_bytes = retain_bytes
         self._busy = busy
+        self._forgets_after = forgets_after
+        self.forgotten: set[str] = set()  # closed long ago: unknown to whoever asks, but not to the tests
 
     def feed(self, line: bytes) -> None:
         message = json.loads(line)
@@ -54,21 +57,16 @@ class ModelServer:
             outcome = {"result": result} if error is None else {"error": error}
             self._line({"id": message["id"], **outcome})
 
-        if method in ("process/read", "process/write", "process/release", "process/terminate"):
+        if method in ("process/read", "process/write", "process/terminate"):
             process = self.processes.get(params["processId"])
-            if process is None:
+            if process is None or process.name in self.forgotten:
                 return answer(error={"code": -32600, "message": f"unknown process id {params['processId']}"})
             if method == "process/read":
                 return self._read(process, params, answer)
             if method == "process/write":
                 status = process.write(b64decode(params["chunk"]), close=params.get("closeStdin", False))
                 return answer({"status": status})
-            if method == "process/terminate":
-                return answer({"running": process.terminate()})
-            released = process.closed is not None
-            if released:
-                del self.processes[params["processId"]]
-            return answer({"released": released})
+            return answer({"running": process.terminate()})
         if method == "process/start":
             return self._start(params, answer)
         if method == "initialize":
@@ -108,6 +106,8 @@ class ModelServer:
             case Closed(_, reason, stdout, stderr) if self.ours:
                 params |= {"reason": reason, "stdoutBytes": stdout, "stderrBytes": stderr}
         self._line({"method": method, "params": params})
+        if isinstance(event, Closed) and self._forgets_after is not None:
+            self._later(self._forgets_after, lambda: self.forgotten.add(name))
 
     def _read(self, process: ModelProcess, params: dict[str, Any], answer: Callable[..., None]) -> None:
         if self._random.random() < self._busy:

@@ -53,7 +53,13 @@ class Conversation:
         retain_bytes = random.choice((1, 2000, 10_000)) if self.evicts else 1 << 20
         self.may_end = profile.cut > 0 or profile.garbage > 0
         self.world = World(
-            seed, profile, ours=self.ours, retain_bytes=retain_bytes, busy=random.choice((0.0, 0.0, 0.3))
+            seed,
+            profile,
+            lossless=random.random() < 0.2,
+            ours=self.ours,
+            retain_bytes=retain_bytes,
+            busy=random.choice((0.0, 0.0, 0.3)),
+            forgets_after=random.choice((None, None, None, random.uniform(0, 5))),
         )
         self.bounds: list[tuple[EventBuffer, int]] = []
         self.completed = 0
@@ -76,6 +82,9 @@ class Conversation:
         except Disconnected:
             if not self.may_end:
                 raise
+        except RpcError as error:
+            if not (self.world.model.forgotten and "unknown process" in error.message):
+                raise
 
     async def _main(self) -> None:
         server = await self.world.connect()
@@ -85,6 +94,9 @@ class Conversation:
             self._spawn("run", self._run(server))
         if self.random.random() < 0.3:
             self._spawn("calls", self._call(server))
+        if self.random.random() < 0.1:
+            for number in range(6):
+                self._spawn(f"burst {number}", self._burst(server))
 
     async def _follow_process(self, server: Server, name: str) -> None:
         process = await server.start([json.dumps(draw_script(self.random))], process_id=name)
@@ -112,11 +124,11 @@ class Conversation:
             if leaves_after and not (given and isinstance(given[-1], Closed)):  # it broke out, and goes on later
                 await self.world.sleep(delay)
                 await self._take(self._events(process, given[-1].seq if given else after_seq), given, 0)
-        except Disconnected as error:
-            if not self.may_end:
-                raise
-            assert error.last_seq == (given[-1].seq if given else after_seq), error  # noqa: PT017
+        except (Disconnected, RpcError) as error:
+            if isinstance(error, Disconnected):
+                assert error.last_seq == (given[-1].seq if given else after_seq), error  # noqa: PT017
             self._check(process.process_id, given, after_seq, whole=False)
+            raise
         else:
             self._check(process.process_id, given, after_seq, whole=True)
 
@@ -159,6 +171,11 @@ class Conversation:
             assert not isinstance(refused.value, RpcError) or refused.value.code == -32601
             await self.world.sleep(self.random.uniform(0, 0.1))
 
+    async def _burst(self, server: Server) -> None:
+        """More than a connection lets wait: calls must wait for room, and must get it."""
+        for _ in range(2):
+            await server.call("ping", {"pad": "x" * 400_000})
+
     async def _read_for_ever(self, process: Process) -> None:
         while True:
             with suppress(RpcError):  # the model may be busy
@@ -170,6 +187,8 @@ class Conversation:
 
     def _check(self, name: str, given: Sequence[Event], after_seq: int, *, whole: bool) -> None:
         process = self.world.model.processes[name]
+        if name in self.world.model.forgotten:
+            process.evicted |= {event.seq for event in process.log if not isinstance(event, Closed)}
         if self.ours or not process.evicted:
             check_exactly(given, process, after_seq, whole=whole)
         else:
@@ -180,11 +199,16 @@ class Conversation:
         core = self.world.core
         for buffer, bound in self.bounds:
             assert buffer._held_bytes <= bound
-        assert core._outgoing_bytes < 2 << 20
+        assert core._outgoing_bytes < 3 << 20
         assert len(core._calls) <= 2 * len(self.world.tasks)
 
     def _check_end(self) -> None:
         core = self.world.core
+        garbage = self.world.mischief.done["garbage"]
+        self.world.spawn("a moment", self.world.sleep(1))  # for what is on the wire
+        self.world.run()
+        if garbage:
+            assert core.disconnected is not None, "garbage went unnoticed"
         assert not core.parking.waits_besides(lambda source: isinstance(source, Pause)), "somebody is still parked"
         if not self.may_end:
             assert core.disconnected is None, core.disconnected

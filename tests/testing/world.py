@@ -54,15 +54,13 @@ def _suspend(seconds: float | None) -> Generator[float | None, bool, bool]:
 class World:
     """See the module's docstring. It is the `Driver` of its client."""
 
-    def __init__(self, seed: int, profile: Profile, *, ours: bool, retain_bytes: int, busy: float = 0.0) -> None:
+    def __init__(self, seed: int, profile: Profile, *, lossless: bool = False, **of_the_model: Any) -> None:
         self.random = Random(f"{seed} world")
         self.now = 0.0
-        self.core = ClientCore()
+        self.core = ClientCore(lossless=lossless)
         self.core.send_soon = self._send_soon
         self.mischief = Mischief(seed, profile)
-        self.model = ModelServer(
-            self.random, self.later, self._carry_down, ours=ours, retain_bytes=retain_bytes, busy=busy
-        )
+        self.model = ModelServer(self.random, self.later, self._carry_down, **of_the_model)
         self.after_each_turn: Callable[[], None] = lambda: None
         self.tasks: list[Task] = []
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
