@@ -26,6 +26,7 @@ _GARBAGE = (
     b'{"jsonrpc":"2.0","id":1,"result":{}}}',
     b"\xff\xfe\x00{",
     b'{"id":1,"method":"\xff"}',
+    b'{"jsonrpc":"2.0","id":"stranger","result":"\xff"}',
     b"{}",
     b'{"jsonrpc":"2.0","id":3}',
     b"[]",

@@ -127,6 +127,8 @@ class Conversation:
         except (Disconnected, RpcError) as error:
             if isinstance(error, Disconnected):
                 assert error.last_seq == (given[-1].seq if given else after_seq), error  # noqa: PT017
+            else:
+                assert process._process._following.facts.closed is None, "it could have said what is lost"
             self._check(process.process_id, given, after_seq, whole=False)
             raise
         else:
