@@ -79,8 +79,8 @@ def test_every_bound_of_the_server_is_on_the_page() -> None:
     assert not unsaid, "add them to docs/reference/limits.md"
 
 
-# What no client can notice: sizes of reads, thresholds of an optimisation.
-INNER = {"READ_BYTES", "LARGE_BYTES"}
+# What no client can notice: sizes of reads, thresholds and intervals of an optimisation.
+INNER = {"READ_BYTES", "LARGE_BYTES", "SCAN_SECONDS"}
 
 
 def test_the_architecture_names_every_module_and_no_other() -> None:
