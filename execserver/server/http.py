@@ -15,7 +15,14 @@ import trio
 from execserver.server.eager import step_aside
 from execserver.server.method import Method
 from execserver.wire.base import Message
-from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_ERROR, Fault
+from execserver.wire.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    SERVER_ERROR,
+    Fault,
+    invalid_params,
+)
 from execserver.wire.http import BodyDelta, RequestParams, RequestResult
 
 if TYPE_CHECKING:
@@ -27,6 +34,8 @@ DELTA_BYTES = 64 << 10
 LARGEST_BODY = 512 << 20
 # Bodies streamed at the same time. A stream outlives its request, so the bound on those does not hold it.
 STREAMS = 256
+# Of the id of a stream: it is in every notification.
+MAX_ID_LENGTH = 4096
 Push = Callable[[str, Message], Awaitable[None]]
 
 
@@ -51,6 +60,8 @@ class Http:
             await step_aside()
             return await self._buffered(params)
         name = params.request_id
+        if len(name) > MAX_ID_LENGTH:
+            raise invalid_params("$.requestId", f"Expected at most {MAX_ID_LENGTH} characters, got {len(name)}")
         if name in self._streams:
             problem = f"http/request streamResponse requestId `{name}` is already active"
             raise Fault(INVALID_PARAMS, problem, "invalidArgument")

@@ -98,6 +98,13 @@ async def test_an_id_is_taken_while_its_body_is_streamed(peer: Peer, web: Loopba
     assert (await peer.body())[1] is None
 
 
+async def test_an_id_that_would_make_every_delta_too_long_is_refused(peer: Peer, web: Loopback) -> None:
+    long = "r" * (http.MAX_ID_LENGTH + 1)
+    fault = await peer.fault(web.url("/echo"), streamResponse=True, requestId=long)
+    assert (fault.code, fault.kind) == (INVALID_PARAMS, "invalidParams")
+    await peer(web.url("/echo"), requestId=long)  # it comes back in deltas alone
+
+
 async def test_streams_are_bounded(peer: Peer, web: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "STREAMS", 2)
     for name in ("a", "b"):
