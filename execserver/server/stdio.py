@@ -5,6 +5,7 @@ which whoever launched us may share, so it is given back on every way out that l
 """
 
 import fcntl
+import logging
 import os
 import select
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Final, Protocol
 import trio
 
 from execserver.server.kernel import grow_pipe
+
+logger = logging.getLogger(__name__)
 
 READ_BYTES: Final = 64 * 1024
 # After a full read, since there is more. Not always: malloc maps and unmaps a buffer of this size for each read, which
@@ -69,7 +72,10 @@ class StdioWire:
                 data = os.read(self._reading, self._read_bytes)
             except BlockingIOError:
                 continue
-            except ConnectionResetError:  # a socket whose other side was killed
+            except (
+                OSError
+            ) as error:  # a socket was reset, a terminal hung up, a disk failed
+                logger.warning("the input ends: %s", error)
                 return b""
             self._read_bytes = _FULL_READ_BYTES if len(data) >= READ_BYTES else READ_BYTES
             return data

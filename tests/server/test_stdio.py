@@ -1,5 +1,6 @@
 """The wire over real descriptors: pipes, sockets, files, and how it is taken off 0 and 1."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -116,6 +117,20 @@ async def test_a_client_that_went_is_told_and_only_then(stack: ExitStack) -> Non
             await gone.wait()
     with pytest.raises(BrokenPipeError):
         ends.wire.write(b"x")
+
+
+async def test_input_that_cannot_be_read_any_more_has_ended(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(fd: int, size: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    ends = Ends(stack)
+    os.write(ends.their_input, b"x")
+    with monkeypatch.context() as patched, trio.fail_after(SECONDS):
+        patched.setattr("execserver.server.stdio.os.read", read)
+        assert await ends.wire.receive() == b""
+    assert "Input/output error" in caplog.text
 
 
 async def test_the_end_of_input_is_seen_behind_what_was_not_read(stack: ExitStack) -> None:
