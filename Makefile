@@ -61,7 +61,7 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: style types test  ## the tests hold the documentation too: every example in it, and what is generated
+check: style types coverage test  ## the tests hold the documentation too: every example in it, and what is generated
 
 # The driver is C: a client in Python could not follow a GB/s, and would be what is measured.
 BENCH := .cache/bench

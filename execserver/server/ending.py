@@ -5,7 +5,7 @@ each step is a timer, a task that exists only while the step is to come, and tha
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -14,6 +14,7 @@ from execserver.server.child import Child
 from execserver.wire.process import ExitReason
 
 GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, where the request does not say
+LOOK_SECONDS: Final = 0.05  # between looks at a group that is being stopped and whose leader has gone
 DRAIN_SECONDS: Final = 2.0  # for what a stopped group left in its pipes; whoever escaped it gets no more
 
 
@@ -59,11 +60,11 @@ class Ending:
 
     def stop_after(self, seconds: float, reason: ExitReason) -> None:
         """Stop the group at that time, unless the child has ended by then."""
-        self._start_timer(seconds, self.child_ended, lambda: self.stop(reason, GRACE_SECONDS))
+        self._start_timer(seconds, self.child_ended.wait, lambda: self.stop(reason, GRACE_SECONDS))
 
     def at_hangup(self, seconds: float, act: Callable[[], None]) -> None:
         """Call ``act`` at that time, unless the streams have ended by then."""
-        self._start_timer(seconds, self.streams_ended, act)
+        self._start_timer(seconds, self.streams_ended.wait, act)
 
     def note_child_ended(self) -> None:
         """The child is reaped; its group may live on."""
@@ -81,7 +82,7 @@ class Ending:
         if self.streams_ended.is_set():
             return
         if self._drain is None:
-            self._drain = self._start_timer(seconds, self.streams_ended, self._cut)
+            self._drain = self._start_timer(seconds, self.streams_ended.wait, self._cut)
         else:
             self._drain.deadline = min(self._drain.deadline, deadline)
 
@@ -98,7 +99,7 @@ class Ending:
         elif self._kill is None:
             self._child.signal_group(signal.SIGTERM)
             self._child.signal_group(signal.SIGCONT)  # a stopped child could not act on it
-            self._kill = self._start_timer(grace, self.group_gone, self._kill_group)
+            self._kill = self._start_timer(grace, self._wait_for_group, self._kill_group)
         else:
             self._kill.deadline = min(self._kill.deadline, trio.current_time() + grace)
 
@@ -107,17 +108,25 @@ class Ending:
         if self._kill is not None:
             self._kill.cancel()
 
-    def _start_timer(self, seconds: float, unless: trio.Event, act: Callable[[], None]) -> trio.CancelScope:
+    def _start_timer(
+        self, seconds: float, unless: Callable[[], Awaitable[None]], act: Callable[[], None]
+    ) -> trio.CancelScope:
         scope = trio.CancelScope(deadline=trio.current_time() + seconds)
         self._nursery.start_soon(_run_timer, scope, unless, act)
         return scope
 
+    async def _wait_for_group(self) -> None:
+        """Return when the group is empty. Its leader's end is an event; that of the others has to be looked for."""
+        await self.child_ended.wait()
+        while self.has_group():  # noqa: ASYNC110 - of that the kernel tells nobody but their parents
+            await trio.sleep(LOOK_SECONDS)
+
+
+async def _run_timer(scope: trio.CancelScope, unless: Callable[[], Awaitable[None]], act: Callable[[], None]) -> None:
+    with scope:
+        await unless()
+        return
+    act()
+
 
 def _cut_nothing() -> None: ...
-
-
-async def _run_timer(scope: trio.CancelScope, unless: trio.Event, act: Callable[[], None]) -> None:
-    with scope:
-        await unless.wait()
-    if not unless.is_set():
-        act()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from execserver.server.ending import DRAIN_SECONDS, GRACE_SECONDS, Ending
+from execserver.server.ending import DRAIN_SECONDS, GRACE_SECONDS, LOOK_SECONDS, Ending
 from tests.support.fake_child import FakeChild
 
 TERM, KILL, CONT = signal.SIGTERM, signal.SIGKILL, signal.SIGCONT
@@ -106,6 +106,27 @@ async def test_a_group_whose_leader_has_gone_is_stopped_without_becoming_the_rea
         assert it.signals() == [(0, TERM), (0, CONT), (2, KILL)]
         assert it.ending.stop_reason is None
         assert it.cut_at == [2 + DRAIN_SECONDS]
+
+
+async def test_the_grace_is_over_as_soon_as_nobody_is_left_of_a_group_without_its_leader(
+    autojump_clock: MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:  # left when no timer runs any more
+        it = Ended(FakeChild(descendant_ignores=()), nursery)
+        it.child_ends()
+        it.ending.note_streams_ended()
+        it.ending.stop("shutdown", 2)
+    assert (it.signals(), it.now()) == ([(0, TERM)], 0.0)
+
+    async with trio.open_nursery() as nursery:
+        it = Ended(FakeChild(descendant_ignores=STUBBORN), nursery)
+        it.child_ends()
+        it.ending.note_streams_ended()
+        it.ending.stop("shutdown", 2)
+        await trio.sleep(1)
+        it.child.descendant_ends()
+    assert it.signals() == [(0, TERM), (0, CONT)]
+    assert it.now() < 1 + 2 * LOOK_SECONDS
 
 
 async def test_where_nobody_is_left_nothing_is_signalled(autojump_clock: MockClock) -> None:
