@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test coverage test-all interop docs check style types bench growth clean
+.PHONY: run test coverage test-all interop docs check style types bench bench-clients growth clean
 .DEFAULT_GOAL := check
 
 $(READY): pyproject.toml
@@ -94,6 +94,9 @@ BENCH_READY := $(BENCH)/driver $(BENCH)/limit $(BENCH)/child $(BENCH)/.ready
 
 bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes under two minutes, ONLY=echo,spawn picks runs
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)',--save)
+
+bench-clients: $(READY)  ## output through the server and each client, beside the server alone
+	$(BIN)/python -m benchmarks.clients
 
 growth: $(BENCH_READY)  ## does the cost of one thing stay the same as there is more of it; FULL=1: 100 GB, 100,000 processes
 	$(BIN)/python -m benchmarks.growth $(if $(FULL),--full) --save
