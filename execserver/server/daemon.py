@@ -33,6 +33,8 @@ def run_daemon(limits: Limits = DEFAULTS, *, log_level: str = "warning") -> None
     log_to_stderr(log_level)
     with take_wire() as wire:
         trio.run(_serve, wire, limits)
+        for number in _ENDING:  # a second one, while the interpreter ends, must not change the exit code
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _serve(wire: StdioWire, limits: Limits) -> None:

@@ -72,9 +72,7 @@ class StdioWire:
                 data = os.read(self._reading, self._read_bytes)
             except BlockingIOError:
                 continue
-            except (
-                OSError
-            ) as error:  # a socket was reset, a terminal hung up, a disk failed
+            except OSError as error:  # a socket was reset, a terminal hung up, a disk failed
                 logger.warning("the input ends: %s", error)
                 return b""
             self._read_bytes = _FULL_READ_BYTES if len(data) >= READ_BYTES else READ_BYTES

@@ -175,6 +175,15 @@ async def test_a_signal_right_after_the_first_answer_ends_the_session_in_order(n
             assert await client.until_gone() == 0
 
 
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+async def test_a_signal_to_a_daemon_that_has_said_all_changes_nothing(number: signal.Signals) -> None:
+    async with launch() as client:
+        await client.close_stdin()
+        await client.until(lambda: client.ended, "the end of stdout")
+        client.kill(number)  # while its interpreter ends, 30 ms or so
+        assert await client.until_gone() == 0
+
+
 async def test_shutdown_is_answered_before_the_end(client: Client) -> None:
     await client.start("p", ["sleep", "1000"])
     assert await client.request("shutdown") == {}
