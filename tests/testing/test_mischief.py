@@ -151,3 +151,16 @@ def test_a_banner_comes_before_the_first_line_only() -> None:
     out = mistreat(Mischief(2, Profile(banner=1.0)), lines)
     assert out.endswith(b"".join(line + b"\n" for line in lines))
     assert len(out) > sum(len(line) + 1 for line in lines)
+
+
+def test_answers_are_dropped_only_when_that_is_asked_for() -> None:
+    mischief = Mischief(4, Profile(drop_answer=0.5))
+    arrived = lines_of(mistreat(mischief, conversation()))
+    assert len(arrived) == 400 - mischief.done["drop_answer"]
+    assert mischief.done["drop_answer"] > 50
+
+
+def test_what_the_server_says_that_is_no_message_passes() -> None:
+    lines = [b"Last login: Monday", b"\xff\xfe", b"[" * 5000, b"42", *conversation(3)]
+    mischief = Mischief(1, Profile(drop=1.0))
+    assert lines_of(mistreat(mischief, lines)) == [*lines[:4], *conversation(3)[::2]]
