@@ -11,7 +11,8 @@ from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.events import Output
 from execserver.client.facts import Facts
 from execserver.client.inbound import OutputParams, decode_base64
-from execserver.client.subscription import Subscription, Watch
+from execserver.client.subscription import Subscription
+from execserver.client.watch import Watch
 from execserver.wire import process as wire
 
 if TYPE_CHECKING:

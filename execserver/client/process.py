@@ -8,7 +8,8 @@ from execserver.client.following import Following
 from execserver.client.inbound import TextPage, encode_base64
 from execserver.client.results import Page, to_page
 from execserver.client.source import Source
-from execserver.client.subscription import Subscription, Watch
+from execserver.client.subscription import Subscription
+from execserver.client.watch import Watch
 from execserver.wire import process as wire
 from execserver.wire.base import Empty
 from execserver.wire.errors import INVALID_REQUEST

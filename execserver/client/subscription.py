@@ -1,113 +1,20 @@
-"""Subscriptions to the events of one process, and waits for its end. No I/O, no clock.
-
-Whoever misses something reads it back with ``process/read``, one read in flight at a time: at once what was refused,
-after a moment what may only be late, and after a silence it asks whether there is something that nobody told (a lost
-push of the last events has no successor to betray it).
-"""
+"""One complete, ordered iteration over the events of a process. No I/O, no clock."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
-from weakref import WeakMethod
+from typing import TYPE_CHECKING
 
 from execserver.client.buffer import LIMIT_BYTES, EventBuffer
-from execserver.client.calls import Call
 from execserver.client.errors import RpcError
-from execserver.client.events import Closed, Event, Exited, Output
+from execserver.client.events import Event, Output
 from execserver.client.facts import Facts
-from execserver.client.inbound import Other, TextPage
-from execserver.client.source import Finished, Source
-from execserver.wire.errors import SERVER_ERROR
+from execserver.client.follower import Follower
+from execserver.client.inbound import TextPage
+from execserver.client.source import Finished
 
 if TYPE_CHECKING:
     from execserver.client.core import ClientCore
 
-T = TypeVar("T")
-
 REORDER_SECONDS = 0.02  # how long what is missing may just be late, with a server that does not send in order
-IDLE_SECONDS = 0.5  # of silence, before the first question whether something was lost; doubled up to
-LONGEST_IDLE_SECONDS = 8.0
-FRUITLESS_SECONDS = 0.1  # before the next read, when one was refused ("server busy") or brought nothing
-LONG_POLL_SECONDS = 20.0
-MOST_LONG_POLLS = 16  # of a connection: each is one of the server's requests in flight (256 by default)
-UNKNOWN_PROCESS = "unknownProcess"
-
-
-class _Read(Call[TextPage]):
-    """A ``process/read`` whose answer goes to a follower, if that still lives."""
-
-    def __init__(
-        self, core: "ClientCore", request_id: int, done: Callable[["TextPage | RpcError"], None], *, wait: bool
-    ) -> None:
-        super().__init__(core, request_id, TextPage)
-        self._done = WeakMethod(done)
-        self._wait = wait
-        core.long_polls += wait
-
-    def settle(self, answer: Other) -> None:
-        """Pass the answer on."""
-        super().settle(answer)
-        self._core.long_polls -= self._wait
-        if (done := self._done()) is not None:
-            done(self._value if self._error is None else self._error)
-
-
-class Follower(Source[T], Generic[T]):
-    """What a subscription and a watch share: one read in flight, and patience."""
-
-    def __init__(self, core: "ClientCore", facts: Facts) -> None:
-        self._core = core
-        self._facts = facts
-        self._reading = False
-        self._read_after = 0
-        self._fruitless = False
-        self._idle = IDLE_SECONDS
-        self._error: RpcError | None = None
-
-    def stir(self) -> None:
-        """Something was pushed."""
-        self._idle = IDLE_SECONDS
-        self.wake()
-
-    @property
-    def patience(self) -> float | None:
-        """How long to wait before asking the server."""
-        if self._reading:
-            return None
-        return FRUITLESS_SECONDS if self._fruitless else self._idle
-
-    def _read(self, after_seq: int, max_bytes: int, *, wait: bool = False) -> None:
-        self._reading, self._read_after = True, after_seq
-        wait = wait and self._core.long_polls < MOST_LONG_POLLS
-        params = {"processId": self._facts.process_id, "afterSeq": after_seq, "maxBytes": max_bytes}
-        if wait:
-            params["waitMs"] = round(LONG_POLL_SECONDS * 1000)
-        self._core.send(
-            "process/read", params, lambda request_id: _Read(self._core, request_id, self._answered, wait=wait)
-        )
-
-    def _answered(self, outcome: TextPage | RpcError) -> None:
-        self._reading = False
-        if isinstance(outcome, TextPage):
-            progress = self._take_page(outcome)
-            self._fruitless = not progress and self._hungry
-            self._idle = IDLE_SECONDS if progress else min(2 * self._idle, LONGEST_IDLE_SECONDS)
-        elif outcome.code == SERVER_ERROR:
-            self._fruitless = True
-        else:
-            self._take_error(outcome)
-        self.wake()
-
-    @property
-    def _hungry(self) -> bool:
-        """Whether something is known to be missing."""
-        raise NotImplementedError
-
-    def _take_page(self, page: TextPage) -> bool:
-        """Take an answer; return whether it brought anything on."""
-        raise NotImplementedError
-
-    def _take_error(self, error: RpcError) -> None:
-        self._error = error
 
 
 class Subscription(Follower[Event]):
@@ -198,53 +105,3 @@ class Subscription(Follower[Event]):
         self._buffer.release()
         if not self._buffer.lose_rest():
             self._error = error
-
-
-class Watch(Follower[Exited]):
-    """A wait for the exit, or for the close, that needs nobody to follow the output."""
-
-    def __init__(self, core: "ClientCore", facts: Facts, *, closed: bool = False) -> None:
-        super().__init__(core, facts)
-        self._for_close = closed
-        self._found: Exited | None = None  # from a page that does not say where the exit is
-        self._found_closed = False
-
-    def advance(self) -> bool:
-        """Whether it has come."""
-        return self._come is not None or self._error is not None or self._core.disconnected is not None
-
-    def expire(self) -> None:
-        """Nothing came: ask, for pushes can be lost."""
-        if not self._reading:
-            self._fruitless = False
-            self._read(self._facts.highest, 1, wait=True)
-
-    def take(self) -> Exited:
-        """Give the exit."""
-        if (come := self._come) is not None:
-            return come
-        if self._error is not None:
-            raise self._error
-        raise self._core.disconnection()
-
-    @property
-    def _come(self) -> Exited | None:
-        if self._for_close and self._facts.closed is None and not self._found_closed:
-            return None
-        return self._facts.exited or self._found
-
-    @property
-    def _hungry(self) -> bool:
-        return self._for_close and self._facts.closed is not None and self._come is None
-
-    def _take_page(self, page: TextPage) -> bool:
-        self._found_closed = page.closed
-        if page.closed_seq is not None and self._facts.closed is None:
-            self._facts.closed = Closed(page.closed_seq)
-        if page.exited and page.exit_code is not None and self._facts.exited is None:
-            if page.exit_seq is not None:
-                self._facts.exited = Exited(page.exit_seq, page.exit_code)
-            else:
-                self._found = Exited(page.next_seq - 1 - page.closed, page.exit_code)
-        self._facts.highest = max(self._facts.highest, page.next_seq - 1)
-        return bool(page.chunks)

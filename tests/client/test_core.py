@@ -18,12 +18,13 @@ from execserver.client.errors import (
     Unsupported,
 )
 from execserver.client.events import Closed, Exited, Output
+from execserver.client.follower import FRUITLESS_SECONDS, IDLE_SECONDS
 from execserver.client.inbound import decode_base64
 from execserver.client.pause import HAND_OVER_SECONDS, STALL_SECONDS, Pause
 from execserver.client.process import ProcessCore
 from execserver.client.source import Finished, Source
 from execserver.client.starting import StartOptions, begin_start
-from execserver.client.subscription import FRUITLESS_SECONDS, IDLE_SECONDS, REORDER_SECONDS, Subscription
+from execserver.client.subscription import REORDER_SECONDS, Subscription
 
 INFO = {
     "sessionId": "s",
