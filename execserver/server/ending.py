@@ -107,6 +107,15 @@ class Ending:
         self._child.signal_group(signal.SIGKILL)
         if self._kill is not None:
             self._kill.cancel()
+        if self.child_ended.is_set() and self.has_group():
+            self._nursery.start_soon(self._kill_stragglers)
+
+    async def _kill_stragglers(self) -> None:
+        """Kill again until nobody is left: without its leader a group is found by a scan, and may fork meanwhile."""
+        with trio.move_on_after(DRAIN_SECONDS):
+            while self.has_group():
+                await trio.sleep(LOOK_SECONDS)
+                self._child.signal_group(signal.SIGKILL)
 
     def _start_timer(
         self, seconds: float, unless: Callable[[], Awaitable[None]], act: Callable[[], None]

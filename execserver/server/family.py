@@ -60,6 +60,7 @@ class Family:
         """See `Kin`."""
         self._unreaped.discard(child.pid)
         self._leaderless[child.pid] = child
+        self._scanned_at = -SCAN_SECONDS  # a scan that is older than the group would not show who is left of it
         self._look()
         self._dismiss_groups()
 

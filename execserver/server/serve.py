@@ -8,6 +8,7 @@ swept up; what is queued leaves under a deadline. The sum of the deadlines is be
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
@@ -24,6 +25,7 @@ from execserver.server.stdio import Wire
 logger = logging.getLogger(__name__)
 
 ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
+TURN_SECONDS: Final = 0.005  # of the reader: a read may hold 2,000 starts of 1 ms each, and the pumps wait meanwhile
 _LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
 
 # The end, all within 5 s (wire, section 5). What comes to its end sooner is not waited for.
@@ -97,8 +99,14 @@ class _Reader:
             data = await self._wire.receive()
             lines = self._splitter.feed(data) if data else self._splitter.finish()
             self._outbox.cork()  # one write for the answers to one read
+            turn_ends = time.monotonic() + TURN_SECONDS
             for line in lines:
                 self._begin(line)
+                if time.monotonic() > turn_ends:
+                    self._outbox.flush()
+                    await trio.lowlevel.checkpoint()
+                    self._outbox.cork()
+                    turn_ends = time.monotonic() + TURN_SECONDS
                 if self._outbox.backlog > ANSWERS_BYTES and not await self._wait_for_client():
                     return
             lines, line = [], b""  # neither is kept while waiting for the next

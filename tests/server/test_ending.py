@@ -129,6 +129,26 @@ async def test_the_grace_is_over_as_soon_as_nobody_is_left_of_a_group_without_it
     assert it.now() < 1 + 2 * LOOK_SECONDS
 
 
+class ForkingChild(FakeChild):
+    """Whoever is left of its group forks while it is looked for: the first SIGKILL does not reach them all."""
+
+    def signal_group(self, number: int) -> bool:
+        if number == KILL and not any(sent == KILL for _, sent in self.signals):
+            self.signals.append((trio.current_time(), number))
+            return True
+        return super().signal_group(number)
+
+
+async def test_who_was_forked_while_a_leaderless_group_was_killed_is_killed_too(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        it = Ended(ForkingChild(descendant_ignores=STUBBORN), nursery)
+        it.child_ends()
+        it.ending.note_streams_ended()
+        it.ending.stop("terminated", 0)
+    assert it.signals() == [(0, KILL), (LOOK_SECONDS, KILL)]
+    assert not it.child.has_group()
+
+
 async def test_where_nobody_is_left_nothing_is_signalled(autojump_clock: MockClock) -> None:
     async with ending(FakeChild()) as it:
         it.child_ends()

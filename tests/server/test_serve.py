@@ -72,6 +72,16 @@ async def test_answers_to_what_came_together_leave_together(peer: Peer, autojump
     assert peer.wire.writes[-1].count(b"\n") == 10
 
 
+async def test_requests_that_take_long_to_begin_let_others_run_in_between(
+    peer: Peer, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("execserver.server.serve.TURN_SECONDS", -1.0)  # each takes longer
+    before = len(peer.wire.writes)
+    peer.wire.send(b'{"id":1,"method":"ping"}\n' * 10)
+    await wait_all_tasks_blocked()
+    assert [write.count(b"\n") for write in peer.wire.writes[before:]] == [1] * 10
+
+
 async def test_an_oversized_line_is_refused_and_the_next_is_served(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
