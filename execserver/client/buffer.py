@@ -77,13 +77,13 @@ class EventBuffer:
         """How many bytes of output still fit."""
         return max(0, self.limit - self._held_bytes - self._reserved)
 
-    def reserve(self) -> int:
+    def reserve(self, most: int = 1 << 62) -> int:
         """Keep room for a page that is to be read, and return how large that page may be.
 
-        Half of the whole at most: the pushes that come during the read find room in the other half, and follow the page
-        without another read.
+        ``most``, and half of the whole at most: the pushes that come during the read find room in the other half, and
+        follow the page without another read.
         """
-        self._reserved = max(1, min(self.limit // 2, self.room))
+        self._reserved = max(1, min(self.limit // 2, self.room, most))
         return self._reserved
 
     def release(self) -> None:

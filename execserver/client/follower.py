@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 0.5  # of silence, before the first question whether something was lost; doubled up to
 LONGEST_IDLE_SECONDS = 8.0
+PROMPT_SECONDS = 0.02  # before the next question, when the last one brought something
 FRUITLESS_SECONDS = 0.1  # before the next read, when one was refused ("server busy") or brought nothing
 LONG_POLL_SECONDS = 20.0
 MOST_LONG_POLLS = 16  # of a connection: each is one of the server's requests in flight (256 by default)
@@ -85,7 +86,8 @@ class Follower(Source[T], Generic[T]):
         if isinstance(outcome, TextPage):
             progress = self._take_page(outcome)
             self._fruitless = not progress and self._hungry
-            self._idle = IDLE_SECONDS if progress else min(2 * self._idle, LONGEST_IDLE_SECONDS)
+            # What had to be asked for may have been followed by more that nobody told.
+            self._idle = PROMPT_SECONDS if progress else min(max(2 * self._idle, IDLE_SECONDS), LONGEST_IDLE_SECONDS)
         elif outcome.code == SERVER_ERROR:
             self._fruitless = True
         else:

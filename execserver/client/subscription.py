@@ -14,6 +14,7 @@ from execserver.client.source import Finished
 if TYPE_CHECKING:
     from execserver.client.core import ClientCore
 
+PROBE_BYTES = 64 << 10  # of a read after a silence: most often what comes then is pushed as well
 REORDER_SECONDS = 0.02  # how long what is missing may just be late, with a server that does not send in order
 
 
@@ -78,7 +79,7 @@ class Subscription(Follower[Event]):
         if self._buffer.incomplete:
             self._read(self._buffer.cursor, self._buffer.reserve())
         else:
-            self._read(self._buffer.cursor, 1, wait=True)  # what comes is pushed as well: one chunk is enough
+            self._read(self._buffer.cursor, self._buffer.reserve(PROBE_BYTES), wait=True)
 
     def take(self) -> Event:
         """Give the next event. `Finished` after `Closed`; `Disconnected` after all that was received in order."""

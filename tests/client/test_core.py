@@ -18,7 +18,7 @@ from execserver.client.errors import (
     Unsupported,
 )
 from execserver.client.events import Closed, Exited, Output
-from execserver.client.follower import FRUITLESS_SECONDS, IDLE_SECONDS
+from execserver.client.follower import FRUITLESS_SECONDS, IDLE_SECONDS, PROMPT_SECONDS
 from execserver.client.inbound import decode_base64
 from execserver.client.pause import HAND_OVER_SECONDS, STALL_SECONDS, Pause
 from execserver.client.process import ProcessCore
@@ -517,6 +517,17 @@ def test_silence_is_asked_about_ever_more_rarely(peer: Peer) -> None:
     peer.output(1)
     drain(events)
     assert events.patience == IDLE_SECONDS
+
+
+def test_where_pushes_are_lost_the_next_question_comes_promptly(peer: Peer) -> None:
+    process = peer.start()
+    events, watch = process.subscribe(), process.watch()
+    for asked, patience in ((events, PROMPT_SECONDS), (watch, 2 * IDLE_SECONDS)):
+        assert waits(asked)
+        asked.expire()
+        peer.answer(page(1, next_seq=2))
+        assert len(drain(events)) == (asked is events)
+        assert asked.patience == patience
 
 
 def test_only_some_of_the_silent_wait_at_the_server(peer: Peer) -> None:
