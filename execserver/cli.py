@@ -3,6 +3,7 @@
 Imports what the command needs, and no more.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,12 +30,7 @@ def _run_command(arguments: list[str]) -> int:
 
         return run(options.argv, verbose=options.verbose)
     if options.command == "schema":
-        import json
-
-        from execserver.schema import openrpc
-
-        print(json.dumps(openrpc(), indent=2))
-        return 0
+        return _print_schema()
     from execserver.server.daemon import run_daemon
     from execserver.server.limits import Limits
 
@@ -45,4 +41,16 @@ def _run_command(arguments: list[str]) -> int:
         retain_seconds=options.retain_seconds,
     )
     run_daemon(limits, log_level=options.log_level)
+    return 0
+
+
+def _print_schema() -> int:
+    import json
+
+    from execserver.schema import openrpc
+
+    try:
+        print(json.dumps(openrpc(), indent=2), flush=True)
+    except BrokenPipeError:  # as of `execserver schema | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush of the interpreter's end
     return 0

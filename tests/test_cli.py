@@ -1,6 +1,9 @@
 """The command line: what each spelling asks for. (What the daemon does with it: tests/daemon.)"""
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -88,6 +91,16 @@ def test_run_takes_the_rest_as_the_command_and_its_exit_code_is_ours(monkeypatch
 def test_schema_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(schema.openrpc()))
+
+
+def test_schema_ends_in_silence_when_its_reader_has_gone() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "execserver", "schema"], stdout=writing, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_without_arguments_of_its_own_it_takes_those_of_the_program(
