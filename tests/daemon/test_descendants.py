@@ -93,6 +93,25 @@ async def test_terminate_after_the_leader_has_gone_ends_the_rest_of_its_group(cl
         await kernel.settled(partial(kernel.dead, holder), "the end of the holder")
 
 
+async def test_groups_without_a_leader_that_follow_each_other_at_once_are_all_ended(client: Client) -> None:
+    for n in range(20):
+        await client.sh(f"p{n}", "sleep 1000 & exit 3")
+        await client.until_exited(f"p{n}")
+        await client.terminate(f"p{n}", graceMs=0)
+        assert (await client.until_closed(f"p{n}")).close["reason"] == "endOfFile", n
+    # that none of them is left is for the fixture to see
+
+
+async def test_terminate_after_the_drain_has_closed_it_ends_the_rest_of_its_group_too(client: Client) -> None:
+    for name in ("leaves_holder.sh", "leaves_stubborn_holder.sh"):
+        await client.child(name, name, drainMs=0)
+        life = await client.until_closed(name)
+        assert life.close["reason"] == "drainTimeout"
+        holder = int(life.stdout.split()[1])
+        assert await client.terminate(name, graceMs=100) == {"running": False}
+        await kernel.settled(partial(kernel.dead, holder), "the end of the holder", seconds=5)
+
+
 async def test_a_background_child_of_a_terminal_delays_the_close_no_longer_than_the_drain(client: Client) -> None:
     """It survives the hang-up and holds the terminal open, so that there is no EIO before it ends."""
     await client.sh("p", "trap '' HUP; sleep 1000 & echo \"holder $!\"; exit 3", tty=True, drainMs=100)

@@ -75,9 +75,7 @@ async def test_what_the_process_wrote_is_all_numbered_before_its_exit(client: Cl
 async def test_both_streams_are_whole_before_the_exit_though_a_descendant_holds_them(client: Client) -> None:
     for n in range(30):
         name = f"p{n}"
-        await client.sh(
-            name, 'sleep 1000 & head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2; echo "end"; exit 5', drainMs=0
-        )
+        await client.sh(name, 'sleep 1000 & head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2; echo "end"; exit 5')
         life = await client.until_exited(name)
         assert life.before_exit("stdout") == b"\0" * 60_000 + b"end\n"
         assert life.before_exit("stderr") == b"\0" * 60_000
