@@ -39,16 +39,19 @@ def environment_info() -> EnvironmentInfo:
     )
 
 
-def child_environment(env: dict[str, str] | None, policy: EnvPolicy | None, base: Mapping[str, str]) -> dict[str, str]:
+def child_environment(
+    env: dict[str, str] | None, policy: EnvPolicy | None, base: Mapping[str, str]
+) -> dict[str, str] | None:
     """Make a child's environment from what a request says and ``base``, the server's own.
 
-    Without a policy ``env`` is the exact environment; without both it is ``base``. Raises the -32602 for a name or
+    Without a policy ``env`` is the exact environment; None, where both are absent, is the server's own as it stands:
+    decoding it and encoding it again would take a tenth of a spawn. Raises the -32602 for a name or
     value that no environment can hold. Names match globs whatever their case, as with the reference server.
     """
     if env is not None:
         _check(env, "$.env")
     if policy is None:
-        return dict(base) if env is None else env
+        return env
     _check(policy.set, "$.envPolicy.set")
     made = _inherit(policy, base)
     made.update(policy.set)

@@ -43,7 +43,7 @@ class Command(NamedTuple):
     argv: list[str]
     arg0: str | None
     cwd: str | None  # absolute; None is the server's own
-    env: dict[str, str]
+    env: dict[str, str] | None  # exact; None is the server's own
     size: tuple[int, int] | None  # rows and columns of its terminal; None for pipes
     pipe_stdin: bool
     merge_stderr: bool
@@ -62,7 +62,8 @@ def spawn(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
 
 def _check(command: Command) -> None:
     """Refuse what no kernel needs to be asked about."""
-    strings = {"$.argv": command.argv, "$.arg0": [command.arg0 or ""], "$.env": [*command.env, *command.env.values()]}
+    env = command.env or {}
+    strings = {"$.argv": command.argv, "$.arg0": [command.arg0 or ""], "$.env": [*env, *env.values()]}
     for path, values in strings.items():
         for value in values:
             if "\0" in value:
