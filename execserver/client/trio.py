@@ -137,7 +137,7 @@ class _Wire(TrioDriver):
         while True:
             await self._more.wait()
             self._more = trio.Event()
-            while self._unsent:
+            while self._unsent and not self._closing:
                 try:
                     await trio.lowlevel.wait_writable(self._input.fileno())
                 except trio.ClosedResourceError:

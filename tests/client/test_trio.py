@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import trio
 
 from execserver.client.trio import Closed, Exited, Output, StartError, connect
 
@@ -49,3 +50,19 @@ async def test_run_collects_both_streams() -> None:
     async with connect() as server:
         result = await server.run([sys.executable, "-c", "import sys; print(1); print(2, file=sys.stderr)"])
     assert (result.exit_code, result.stdout, result.stderr, result.complete) == (0, b"1\n", b"2\n", True)
+
+
+DEAF = """
+import json, sys, time
+print(json.dumps({"id": json.loads(sys.stdin.readline())["id"], "result": {"sessionId": "s"}}), flush=True)
+time.sleep(60)
+"""
+
+
+@bounded
+async def test_a_block_that_is_left_before_the_rest_of_a_request_was_waited_for_ends_in_peace() -> None:
+    async with connect([sys.executable, "-I", "-S", "-c", DEAF], shutdown_timeout=0.2) as server:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await server.call("x", "y" * 3_000_000)  # more than the pipe takes
+    assert scope.cancelled_caught
