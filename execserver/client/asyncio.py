@@ -159,6 +159,8 @@ class _Wire(asyncio.SubprocessProtocol):
                 break
         self._transport.close()
         await self._gone.wait()
+        if self._last_words is not None:
+            self._last_words.cancel()
 
     # Bytes
 
@@ -204,7 +206,7 @@ class _Wire(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Take the end of one pipe."""
         self._open_pipes.discard(fd)
-        if fd == 1 or self._parting:
+        if fd != 2 or self._parting:  # whichever of the two it closes: no answer will come
             self._part()
 
     def process_exited(self) -> None:

@@ -48,7 +48,7 @@ def describe_end(command: Sequence[str], returncode: int | None, stderr: Tail) -
     """Say why the connection ended, with all that is known."""
     name = command[0]
     if returncode is None:
-        reason = f"{name} closed its stdout"
+        reason = f"{name} closed the connection"
     elif returncode < 0:
         reason = f"{name} was killed by {signal.Signals(-returncode).name}"
     else:

@@ -41,6 +41,7 @@ class Pipes:
         self._parted = parted
         self._forward_stderr = forward_stderr
         self._unsent = memoryview(b"")
+        self._input_broken = False
         self._closing = False
         self._stopping = False
         pipe = subprocess.PIPE
@@ -104,7 +105,7 @@ class Pipes:
             return data[os.write(self._input.fileno(), data) :]
         except BlockingIOError:
             return data
-        except OSError:  # it reads no more; the end of its stdout says why
+        except OSError:  # it reads no more, which the thread sees
             return data[:0]
 
     # The thread
@@ -114,6 +115,7 @@ class Pipes:
         self._watch(self._bell, lambda: os.read(self._bell, 4096))
         self._watch(self._output.fileno(), self._read_output)
         self._watch(self._errors.fileno(), self._read_errors)
+        self._watch(self._input.fileno(), self._input_broke)
         if self._life is not None:
             self._watch(self._life, self._reap)
         parting_at: float | None = None  # when to wait no longer for the rest of what it says
@@ -127,7 +129,7 @@ class Pipes:
                 key.data()
             self._tend_input()
             silent = self._output.fileno() not in self._watched
-            if parting_at is None and (silent or self.exited.is_set()):
+            if parting_at is None and (silent or self._input_broken or self.exited.is_set()):
                 parting_at = time.monotonic() + launch.LAST_WORDS_SECONDS
             all_said = silent and self.exited.is_set() and self._errors.fileno() not in self._watched
             if parting_at is not None and not parted and (all_said or time.monotonic() >= parting_at):
@@ -135,8 +137,8 @@ class Pipes:
                 with self._lock:
                     self._parted(launch.describe_end(self.argv, self._child.returncode, self.tail))
 
-    def _watch(self, descriptor: int, ready: Callable[[], object], events: int = selectors.EVENT_READ) -> None:
-        self._selector.register(descriptor, events, ready)
+    def _watch(self, descriptor: int, ready: Callable[[], object]) -> None:
+        self._selector.register(descriptor, selectors.EVENT_READ, ready)
         self._watched.add(descriptor)
 
     def _unwatch(self, descriptor: int) -> None:
@@ -159,10 +161,15 @@ class Pipes:
             if self._closing:
                 self._unwatch(descriptor)
                 self._input.close()
-            elif not self._unsent:
+            elif self._input_broken:
                 self._unwatch(descriptor)
-            elif descriptor not in self._watched:
-                self._watch(descriptor, self._write_more, selectors.EVENT_WRITE)
+            elif self._unsent:
+                self._selector.modify(descriptor, selectors.EVENT_WRITE, self._write_more)
+            else:  # a pipe's write end is "readable" when it is broken (poll(2))
+                self._selector.modify(descriptor, selectors.EVENT_READ, self._input_broke)
+
+    def _input_broke(self) -> None:
+        self._input_broken = True
 
     def _write_more(self) -> None:
         with self._lock:

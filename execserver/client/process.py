@@ -1,5 +1,6 @@
 """The requests about one process, each as something to wait for. No I/O."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from execserver.client.calls import Call
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 WRITE_BYTES = 256 << 10  # of one process/write: no call fills the connection for long
 PAGE_BYTES = 1 << 20
+
+
+def milliseconds(seconds: float) -> int:
+    """Round up: no deadline comes early, and only 0 is 0."""
+    return math.ceil(seconds * 1000)
 
 
 class ProcessCore:
@@ -75,7 +81,7 @@ class ProcessCore:
         params = self._params()
         if grace is not None:
             self.core.features.require("graceMs")
-            params["graceMs"] = round(grace * 1000)
+            params["graceMs"] = milliseconds(grace)
         return self.core.call("process/terminate", params, wire.TerminateResult, lambda result: result.running)
 
     def resize(self, rows: int, cols: int) -> Call[None]:
@@ -90,7 +96,7 @@ class ProcessCore:
         if max_bytes is not None:
             params["maxBytes"] = max_bytes
         if wait:
-            params["waitMs"] = round(wait * 1000)
+            params["waitMs"] = milliseconds(wait)
         return self.core.call("process/read", params, TextPage, to_page)
 
     def release(self) -> Call[bool]:

@@ -59,6 +59,8 @@ class Parking:
     @contextmanager
     def park(self, source: Source[object], wake: Callable[[], None]) -> Iterator[None]:
         """Wait inside this block for ``wake`` to be called."""
+        if source in self._sources:
+            raise RuntimeError("somebody waits for this already: call events() once for each consumer")
         source.wake = wake
         self._sources.add(source)
         self.on_park(source)

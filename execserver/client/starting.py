@@ -1,6 +1,5 @@
 """What ``start()`` sends, to this server. No I/O."""
 
-import math
 import os
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from execserver.client.calls import Call
 from execserver.client.errors import StartError
 from execserver.client.following import Following
 from execserver.client.inbound import Other
-from execserver.client.process import ProcessCore
+from execserver.client.process import ProcessCore, milliseconds
 from execserver.wire.errors import INVALID_REQUEST
 from execserver.wire.process import EnvPolicy, StartResult
 
@@ -121,11 +120,6 @@ def start_params(core: "ClientCore", process_id: str, argv: Sequence[str], optio
     if (metadata := options.get("metadata")) is not None:
         params["metadata"] = dict(metadata)
     return params
-
-
-def milliseconds(seconds: float) -> int:
-    """Round up: no deadline comes early, and only 0 is 0."""
-    return math.ceil(seconds * 1000)
 
 
 def _environment(core: "ClientCore", options: StartOptions) -> dict[str, Any]:

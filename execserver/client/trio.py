@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -102,11 +102,18 @@ class _Wire(TrioDriver):
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._read_errors)
-                await self._child.wait()
-                with trio.move_on_after(launch.LAST_WORDS_SECONDS):  # what is still in the pipes
-                    await self._output_ended.wait()
-                    await self._errors_ended.wait()
-                self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._tail))
+                nursery.start_soon(self._part_after, self._output_ended.wait)
+                nursery.start_soon(self._part_after, self._input_gone)
+                nursery.start_soon(self._part_after, self._child.wait)
+
+    async def _part_after(self, sign: Callable[[], Awaitable[object]]) -> None:
+        """See the daemon go: wait for what it still says and for its status, but not for long."""
+        await sign()
+        with trio.move_on_after(launch.LAST_WORDS_SECONDS):
+            await self._output_ended.wait()
+            await self._child.wait()
+            await self._errors_ended.wait()
+        self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._tail))
 
     async def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""
@@ -149,8 +156,13 @@ class _Wire(TrioDriver):
             return data[os.write(self._input.fileno(), data) :]
         except BlockingIOError:
             return data
-        except OSError:  # it reads no more; the end of its stdout says why
+        except OSError:  # it reads no more, which `_input_gone` sees
             return data[:0]
+
+    async def _input_gone(self) -> None:
+        """Return when nobody can read what is written: a pipe's write end is "readable" when it is broken (poll(2))."""
+        with contextlib.suppress(trio.ClosedResourceError):
+            await trio.lowlevel.wait_readable(self._input.fileno())
 
     async def _read(self) -> None:
         descriptor = self._output.fileno()
@@ -168,10 +180,6 @@ class _Wire(TrioDriver):
                 await self.wait(Pause(self.core))
             await trio.lowlevel.checkpoint()  # the followers take what came before more is read
         self._output_ended.set()
-        with trio.move_on_after(launch.LAST_WORDS_SECONDS):  # it may say why
-            await self._child.wait()
-            await self._errors_ended.wait()
-        self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._tail))
 
     async def _read_errors(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError):

@@ -115,8 +115,16 @@ async def test_a_server_that_ends_by_itself_is_a_disconnect_with_its_last_words(
 async def test_a_server_that_closes_its_stdout_is_a_disconnect(runtime: Runtime) -> None:
     body = "greet(); hear(); os.close(1); time.sleep(60)"
     async with runtime.connect(script(body), shutdown_timeout=0.5) as server:
-        with pytest.raises(Disconnected, match="closed its stdout"):
+        with pytest.raises(Disconnected, match="closed the connection"):
             await server.call("x")
+
+
+@under_every_runtime
+async def test_a_server_that_closes_its_stdin_is_a_disconnect(runtime: Runtime) -> None:
+    body = "greet(); os.close(0); time.sleep(60)"
+    async with runtime.connect(script(body), shutdown_timeout=0.5) as server:
+        with pytest.raises(Disconnected, match="closed the connection"):
+            await server.call("x")  # whether the pipe took it just before or not
 
 
 @under_every_runtime

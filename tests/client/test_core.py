@@ -281,6 +281,16 @@ def test_after_a_disconnect_every_call_raises_at_once(peer: Peer) -> None:
     assert peer.core.disconnected == "gone"
 
 
+def test_one_subscription_is_for_one_consumer(peer: Peer) -> None:
+    process = peer.start()
+    events = process.subscribe()
+    with peer.core.parking.park(events, lambda: None):  # noqa: SIM117
+        with pytest.raises(RuntimeError, match="once for each consumer"), peer.core.parking.park(events, lambda: None):
+            raise AssertionError("unreachable")
+    with peer.core.parking.park(events, lambda: None):
+        assert waits(events)
+
+
 def test_whoever_closes_gets_a_closed_error(peer: Peer) -> None:
     call = peer.core.call("a", {})
     peer.core.close()
