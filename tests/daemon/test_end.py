@@ -67,25 +67,23 @@ async def test_a_daemon_without_a_handshake_ends_the_same_way(stranger: Client, 
     assert await stranger.until_gone() == 0
 
 
-@pytest.mark.parametrize("way", ["EOF", "SIGTERM", "shutdown"])
-async def test_the_end_comes_though_nobody_reads_stdout(way: str) -> None:
+async def flood_and_end(way: str) -> None:
     async with launch() as client:
-        for n in range(4):
-            client.life(f"p{n}").sink = lambda event: None
-        for n in range(4):
-            await client.start(f"p{n}", ["cat", "/dev/zero"])
+        names = [f"p{n}" for n in range(4)]
+        for name in names:
+            client.life(name).sink = lambda event: None
+            await client.start(name, ["cat", "/dev/zero"])
         await client.until(lambda: client.life("p3").totals["stdout"] > 0, "a flood")
         client.stop_reading()
         if way == "shutdown":
             await client.begin("shutdown")  # its answer is behind the flood
         else:
             await end(client, way)
-        code = await client.until_gone()
-        assert code == 0
+        assert await client.until_gone() == 0
         client.may_be_torn = True
 
 
-async def test_the_end_comes_though_nobody_reads_stdout_and_nobody_dies_gladly() -> None:
+async def flood_and_resist() -> None:
     async with launch() as client:
         await start_the_difficult(client)
         client.life("flood").sink = lambda event: None
@@ -95,6 +93,13 @@ async def test_the_end_comes_though_nobody_reads_stdout_and_nobody_dies_gladly()
         await client.close_stdin()
         assert await client.until_gone() == 0
         client.may_be_torn = True
+
+
+async def test_every_end_comes_though_nobody_reads_stdout_and_nobody_dies_gladly() -> None:
+    async with trio.open_nursery() as nursery:  # all at once, since each takes the seconds that it may
+        nursery.start_soon(flood_and_resist)
+        for way in WAYS:
+            nursery.start_soon(flood_and_end, way)
 
 
 async def test_a_client_that_closes_our_stdout_ends_the_session() -> None:
