@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test coverage test-all interop docs check style types bench bench-clients growth clean
+.PHONY: run test soak coverage test-all interop docs check style types bench bench-clients growth clean
 .DEFAULT_GOAL := check
 
 $(READY): pyproject.toml
@@ -36,6 +36,9 @@ coverage: $(READY)  ## of the pure modules, by their tests alone: 100 %, branche
 CPYTHONS := $(foreach minor,11 12 13 14 15,$(firstword $(shell for p in python3.$(minor) \
 	$(wildcard $(HOME)/.pyenv/versions/3.$(minor).*/bin/python3.$(minor)); do \
 	$$p -c 'import sys; sys.exit(sys.implementation.name != "cpython")' 2>/dev/null && echo $$p; done)))
+
+soak: $(READY)  ## a GiB without a lost byte, and 300 lives that end at instants nobody has tried
+	EXECSERVER_TEST_MIB=1024 EXECSERVER_TEST_SEED=$$$$ $(BIN)/pytest tests/daemon/test_volume.py tests/daemon/test_stress.py
 
 test-all:  ## the suite on every CPython from 3.11 up that is found
 	@test -n "$(CPYTHONS)" || { echo "no CPython from 3.11 up was found" >&2; exit 1; }
