@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
+from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.calls import Room
 from execserver.client.core import ClientCore
 from execserver.client.errors import ExecServerError, ProcessFailed
@@ -140,14 +141,15 @@ class Process:
         """The child's process number on the server's machine; None if the server does not say."""
         return self._process.pid
 
-    def events(self, after_seq: int = 0) -> "Events":
+    def events(self, after_seq: int = 0, *, buffer_bytes: int = LIMIT_BYTES) -> "Events":
         """Subscribe to every event behind ``after_seq``, from the first to `Closed`.
 
         What happened before comes from the server's log; what the server no longer has is one `Lost` in its place.
-        Subscriptions are independent of each other. A slow one holds 1 MiB at most and reads back what did not fit.
+        Subscriptions are independent of each other. A slow one holds ``buffer_bytes`` (1 MiB) at
+        most, and reads back what did not fit.
         Raises `Disconnected` after all that was received in order.
         """
-        return Events(self._driver, self._process, after_seq)
+        return Events(self._driver, self._process, after_seq, buffer_bytes)
 
     def write(self, data: bytes) -> None:
         """Write to stdin; return when the kernel has taken all of it.
@@ -209,11 +211,11 @@ class Process:
 class Events:
     """One subscription. Breaking out of the loop leaves nothing behind."""
 
-    def __init__(self, driver: Driver, process: ProcessCore, after_seq: int) -> None:
+    def __init__(self, driver: Driver, process: ProcessCore, after_seq: int, buffer_bytes: int) -> None:
         self._driver = driver
         self._process = process  # while it is held its events are routed
         with driver.lock:
-            self._subscription = process.subscribe(after_seq)
+            self._subscription = process.subscribe(after_seq, buffer_bytes)
 
     @property
     def last_seq(self) -> int:

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.calls import Call
 from execserver.client.errors import RpcError
 from execserver.client.following import Following
@@ -41,9 +42,9 @@ class ProcessCore:
         """The child's process number on its machine."""
         return self._following.facts.pid
 
-    def subscribe(self, after_seq: int = 0) -> Subscription:
+    def subscribe(self, after_seq: int = 0, limit: int = LIMIT_BYTES) -> Subscription:
         """Begin a subscription."""
-        return self._following.subscribe(after_seq)
+        return self._following.subscribe(after_seq, limit)
 
     def watch(self, *, closed: bool = False) -> Watch:
         """Wait for the exit, or for the close."""
