@@ -8,7 +8,7 @@ import sys
 
 import trio
 
-from tests.daemon.launching import COMMAND, environment, launch
+from tests.daemon.launching import COMMAND, ROOT, environment, launch
 
 
 async def test_the_descriptors_that_were_lent_come_back_as_they_were() -> None:
@@ -46,6 +46,64 @@ async def test_a_regular_file_as_stdin_is_served(tmp_path: os.PathLike[str]) -> 
     assert done.returncode == 0
     assert done.stdout.count(b"\n") == 2
     assert b"unknown process id nobody" in done.stdout
+
+
+async def test_a_regular_file_as_stdout_takes_every_line(tmp_path: os.PathLike[str]) -> None:
+    """No epoll takes it either."""
+    path = f"{tmp_path}/answers"
+    requests = b'{"id":1,"method":"no/such"}\n' * 5000
+    with open(path, "w+b") as answers, trio.fail_after(30):
+        done = await trio.run_process(COMMAND, stdin=requests, stdout=answers, env=environment(), check=False)
+        answers.seek(0)
+        assert (done.returncode, answers.read().count(b"\n")) == (0, 5000)
+
+
+async def test_a_terminal_may_be_the_wire() -> None:
+    """As when somebody types requests: what the terminal echoes is not ours, and its hang-up is the end."""
+    ours, theirs = os.openpty()
+    try:
+        process = await trio.lowlevel.open_process(COMMAND, stdin=theirs, stdout=theirs, env=environment())
+        os.close(theirs)
+        os.write(ours, b'{"id":1,"method":"no/such"}\n')
+        seen = b""
+        with trio.fail_after(30):
+            while b"-32601" not in seen:
+                await trio.lowlevel.wait_readable(ours)
+                seen += os.read(ours, 4096)
+            os.write(ours, b"\x04")
+            assert await process.wait() == 0
+    finally:
+        os.close(ours)
+
+
+async def test_a_bare_environment_is_enough() -> None:
+    async with launch(wrapper=["env", "-i", f"PYTHONPATH={ROOT}"]) as client:
+        assert (await client.run("p", ["/bin/echo", "hi"])).stdout == b"hi\n"
+        info = await client.request("environment/info")
+        assert info["shell"]["path"].startswith("/")
+        assert info["tempDir"].startswith("file:///")
+
+
+async def test_a_directory_whose_name_is_no_text_is_named_and_used(tmp_path: os.PathLike[str]) -> None:
+    odd = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(odd)
+    async with launch(wrapper=["sh", "-c", 'cd "$(printf "$0")" && exec "$@"', f"{tmp_path}/\\377"]) as client:
+        uri = (await client.request("environment/info"))["cwd"]
+        assert uri.endswith("/%FF")
+        for n, options in enumerate(({}, {"cwd": uri})):
+            assert (await client.run(f"p{n}", ["/bin/pwd", "-P"], **options)).stdout == odd + b"\n"
+        await client.request("process/list")
+
+
+async def test_a_directory_that_is_removed_under_the_daemon_does_not_end_it(tmp_path: os.PathLike[str]) -> None:
+    place = f"{tmp_path}/place"
+    os.mkdir(place)
+    async with launch(cwd=place) as client:
+        os.rmdir(place)
+        await client.request("environment/info")
+        assert (await client.run("p", ["/bin/echo", "hi"], cwd="/")).stdout == b"hi\n"
+        await client.answer(await client.begin("process/start", processId="q", argv=["true"]))
+        await client.ping()
 
 
 async def test_dev_null_as_stdin_is_an_end_of_file() -> None:
