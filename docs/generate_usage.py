@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from execserver.arguments import parse
+from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.preamble import PREAMBLE_BYTES
 from execserver.wire.process import ProcessState, Stream
 
@@ -22,6 +23,10 @@ DOCS = Path(__file__).parent
 CLIENT = DOCS.parent / "execserver" / "client"
 
 WIDTH = 100  # of a signature on one line
+NAMED = {
+    "PREAMBLE_BYTES": str(PREAMBLE_BYTES),
+    "LIMIT_BYTES": str(LIMIT_BYTES),
+}  # defaults, by what the source calls them
 
 
 class Part(NamedTuple):
@@ -225,7 +230,7 @@ def _spaced(argument: str) -> str:
     name, equals, default = argument.partition("=")
     if not equals:
         return argument
-    default = str(PREAMBLE_BYTES) if default == "PREAMBLE_BYTES" else default
+    default = NAMED.get(default, default)
     return f"{name} = {default}" if ":" in name else f"{name}={default}"
 
 
