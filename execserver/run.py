@@ -34,7 +34,8 @@ def run(argv: Sequence[str], *, verbose: bool = False) -> int:
 
 async def _follow(argv: Sequence[str], verbose: bool) -> int:
     exit_code = 0
-    async with connect() as server, await server.start(argv) as process:
+    # Lossless: whoever reads our output may be slow, and there is nobody else whom waiting for it would stop.
+    async with connect(lossless=True) as server, await server.start(argv) as process:
         if verbose:
             print(f"{process.process_id}: pid {process.pid}, argv {list(argv)}", flush=True)
         async for event in process.events():
