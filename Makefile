@@ -96,7 +96,7 @@ $(BENCH)/.ready: $(READY)
 BENCH_READY := $(BENCH)/driver $(BENCH)/limit $(BENCH)/child $(BENCH)/.ready
 
 bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes under two minutes, ONLY=echo,spawn picks runs
-	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)',--save)
+	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ALONE),--alone) $(if $(ONLY),--only '$(ONLY)',--save)
 
 bench-clients: $(READY)  ## output through the server and each client, beside the server alone
 	$(BIN)/python -m benchmarks.clients

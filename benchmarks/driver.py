@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / ".cache" / "bench"  # where the Makefile puts driver, child and limit
+ALONE = ("chrt", "--fifo", "10")
 
 Options = dict[str, int | float]
 Metrics = dict[str, float]
@@ -17,11 +18,16 @@ class Failed(Exception):
     """A server lost, repeated or garbled something, or did not end in time. What it was is the message."""
 
 
-def measure(workload: str, options: Options, command: Sequence[str], *, timeout: int = 300) -> Metrics:
-    """Run one workload against one server and return its metrics, by name."""
+def measure(
+    workload: str, options: Options, command: Sequence[str], *, timeout: int = 300, alone: bool = False
+) -> Metrics:
+    """Run one workload against one server and return its metrics, by name.
+
+    ``alone`` gives driver, server and children real-time priority, so that nothing else on the machine takes part.
+    """
     words = [f"{name}={value}" for name, value in options.items()]
     done = subprocess.run(
-        [str(BUILT / "driver"), workload, *words, "--", *command],
+        [*(ALONE if alone else ()), str(BUILT / "driver"), workload, *words, "--", *command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

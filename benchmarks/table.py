@@ -20,6 +20,7 @@ class Run:
     repeat: int = 3
     with_fast: bool = False  # bytes move: measured with and without pybase64
     with_limit: bool = False  # the minimal C server can do it
+    by_kernel_thread: bool = False  # which must not starve: never with real-time priority
 
     def options(self, quick: bool) -> Options:
         """The options of the driver."""
@@ -46,7 +47,15 @@ RUNS = (
     Run("output", "output", {"size": GIB}, {"size": 256 * MIB}, with_fast=True, with_limit=True),
     Run("eight", "output", {"size": GIB, "children": 8}, {"size": 128 * MIB}, with_fast=True, with_limit=True),
     Run("verified", "output", {"size": 256 * MIB, "children": 4, "verify": 1}, {"size": 64 * MIB}, with_fast=True),
-    Run("pty", "output", {"size": 128 * MIB, "tty": 1}, {"size": 48 * MIB}, with_fast=True, with_limit=True),
+    Run(
+        "pty",
+        "output",
+        {"size": 128 * MIB, "tty": 1},
+        {"size": 48 * MIB},
+        with_fast=True,
+        with_limit=True,
+        by_kernel_thread=True,
+    ),
     Run("lines", "lines", {"count": 4_000_000}, {"count": 1_000_000}, with_limit=True),
     Run("stdin", "stdin", {"size": 512 * MIB}, {"size": 96 * MIB}, with_fast=True, with_limit=True),
     Run("echo", "echo", {"size": 256 * MIB}, {"size": 64 * MIB}, with_fast=True),
