@@ -25,7 +25,7 @@ def command_line(command: Sequence[str] | None) -> tuple[list[str], int | None]:
 
 def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float], ...]:
     """Give what ends the daemon: a signal (None: end of file) and how long to wait after it."""
-    return (None, timeout * 0.7), (signal.SIGTERM, timeout * 0.3), (signal.SIGKILL, 1.0)
+    return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, 1.0)
 
 
 class Tail:
