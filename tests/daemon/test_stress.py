@@ -37,7 +37,9 @@ FUGITIVES = [
 ]
 
 
-async def live_and_be_ended(client: Client, name: str, programs: list[list[str]], dice: random.Random) -> None:
+async def live_and_be_ended(
+    client: Client, name: str, starts: dict[str, int], programs: list[list[str]], dice: random.Random
+) -> None:
     """Start a process; end it, or not, after a moment that may fall into its spawn, its output or its drain."""
     client.life(name).sink = lambda event: None
     options: dict[str, object] = {"tty": dice.random() < 0.3, "pipeStdin": dice.random() < 0.3}
@@ -49,7 +51,7 @@ async def live_and_be_ended(client: Client, name: str, programs: list[list[str]]
     if how == "idle":
         options["idleTimeoutMs"] = dice.randrange(100)
     moment = dice.choice([0, 0, dice.random() * 0.01, dice.random() * 0.2])
-    started = await client.begin("process/start", processId=name, argv=dice.choice(programs), **options)
+    starts[name] = await client.begin("process/start", processId=name, argv=dice.choice(programs), **options)
     await trio.sleep(moment)
     if how == "terminate":
         await client.begin("process/terminate", processId=name, graceMs=dice.choice([0, 10, 100]))
@@ -58,7 +60,7 @@ async def live_and_be_ended(client: Client, name: str, programs: list[list[str]]
     elif how == "signal":
         await client.begin("process/signal", processId=name, signal=dice.choice(["INT", "TERM", "HUP", "STOP"]))
     if dice.random() < 0.5:
-        await client.answer(started)
+        await client.answer(starts[name])
 
 
 async def end_at_random(way: str, dice: random.Random) -> None:
@@ -66,10 +68,11 @@ async def end_at_random(way: str, dice: random.Random) -> None:
     async with launch(exit_code=None if way == "SIGKILL" else 0) as client:
         client.survivors_allowed = True  # drains let go of descendants; the end of the daemon does not
         names = [f"p{n}" for n in range(PER_DAEMON)]
+        starts: dict[str, int] = {}
         programs = PROGRAMS if way == "SIGKILL" else PROGRAMS + FUGITIVES
         async with trio.open_nursery() as nursery:
             for name in names:
-                nursery.start_soon(live_and_be_ended, client, name, programs, random.Random(dice.random()))
+                nursery.start_soon(live_and_be_ended, client, name, starts, programs, random.Random(dice.random()))
         if way == "terminate":
             for name in names:
                 await client.terminate(name, graceMs=dice.choice([0, 100]))
@@ -85,9 +88,11 @@ async def end_at_random(way: str, dice: random.Random) -> None:
         else:
             await client.close_stdin()
         await client.until_gone()
+        begun = {name for name in names if client.answered(starts[name])}
+        assert way == "SIGTERM" or begun == set(names), "what was sent before the end of file is served"
         # the client has judged that there is no second exit or close; here is that there is a first
-        missing = [name for name in names if not (client.lives[name].exited and client.lives[name].closed)]
-        assert not missing
+        missing = [name for name in begun if not (client.lives[name].exited and client.lives[name].closed)]
+        assert not missing, way
 
 
 @pytest.mark.parametrize("number", range(LIVES // PER_DAEMON // len(WAYS)))
