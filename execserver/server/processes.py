@@ -28,7 +28,8 @@ from execserver.wire import process as wire
 from execserver.wire.base import Empty
 from execserver.wire.errors import INVALID_REQUEST, Fault, invalid_params
 
-MAX_ID_LENGTH: Final = 4096  # it is in every notification, which has a limit of its own
+# It is in every notification, which may have 1 MiB: escaped (six bytes a character) beside the largest chunk it fits.
+MAX_ID_LENGTH: Final = 64 * 1024
 DEFAULT_SIZE: Final = (24, 80)
 
 Spawn = Callable[[Command], Child]

@@ -32,7 +32,11 @@ class Record:
     @property
     def size(self) -> int:
         """Bytes that are retained, besides the objects themselves: output, and what the client sent."""
-        sent = sum(map(len, self.argv)) + (len(msgspec.json.encode(self.metadata)) if self.metadata else 0)
+        sent = (
+            len(self.process_id)
+            + sum(map(len, self.argv))
+            + (len(msgspec.json.encode(self.metadata)) if self.metadata else 0)
+        )
         return self.log.retained_bytes + sent
 
     def info(self) -> ProcessInfo:

@@ -40,4 +40,4 @@ def test_between_its_end_and_the_number_of_its_exit_it_is_exited_already() -> No
 def test_what_the_client_sent_is_charged_with_the_output(metadata: Any, size: int) -> None:
     it = record(metadata=metadata)
     it.log.append_output("stderr", b"12345")
-    assert it.size == 5 + len("make-j8") + size
+    assert it.size == 5 + len(it.process_id) + len("make-j8") + size
