@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", Subscription, Watch)
 
-UNFOLLOWED_BYTES = 64 << 10  # held for the first subscription, which saves that of most processes a read
+# Held for the first subscription: what a flood sends before the caller of `start` runs, the log may have evicted soon.
+UNFOLLOWED_BYTES = 1 << 20
 
 
 class Following:

@@ -482,6 +482,16 @@ def drain(subscription: Subscription) -> list[object]:
     return events
 
 
+def test_what_a_flood_sends_before_anybody_subscribes_is_kept_and_not_asked_for_again(peer: Peer) -> None:
+    chunk = "AAAA" * (16 << 10)  # 48 KiB
+    process = peer.start()
+    for seq in range(1, 21):
+        peer.output(seq, chunk)
+    events = drain(process.subscribe())
+    assert [getattr(event, "seq", None) for event in events] == list(range(1, 21))
+    assert peer.heard() == []
+
+
 def test_output_pushed_before_the_start_is_answered_is_kept(plain_peer: Peer) -> None:
     call = begin_start(plain_peer.core, ["x"], {"process_id": "p"})
     plain_peer.output(1)
