@@ -90,6 +90,9 @@ class Outbox:
             # An empty slice of it would keep the whole, which may be a file of 100 MB, until the next write.
             self._current = self._current[count:] if count < len(self._current) else NOTHING
             self.written += count
+            # Here and not in `run`: whoever empties the queue must wake who waits for room, and it may not be the task.
+            if self._drained and self.backlog < FULL_BYTES:
+                self._drained.unpark_all()
 
     async def run(self) -> None:
         """Write what the sink refused, as it takes it. Returns when the reader of the wire has gone (`lost`)."""
@@ -98,8 +101,6 @@ class Outbox:
             while self.backlog:
                 await self._sink.wait_writable()
                 self.flush()
-                if self.backlog < FULL_BYTES:
-                    self._drained.unpark_all()
             if self.lost is not None:
                 return
             self._refused = trio.Event()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -148,6 +148,48 @@ async def test_a_bound_below_the_usual_one_is_kept_too() -> None:
         wire.read(1)
         await wait_all_tasks_blocked()
         assert empty.is_set()
+        nursery.cancel_scope.cancel()
+
+
+async def test_whoever_waits_for_room_goes_on_though_others_than_the_writer_task_emptied_the_queue() -> None:
+    """The reader flushes the answers to one read: when a client has made room just then, the task finds no work."""
+    wire = MemoryWire(room=0)
+    outbox = Outbox(wire)
+    async with trio.open_nursery() as nursery:
+        outbox.post(bytes(BULK_BYTES))
+        nursery.start_soon(outbox.room, BULK_BYTES)
+        await wait_all_tasks_blocked()
+        wire.read(None)
+        outbox.flush()
+        await wait_all_tasks_blocked()
+        assert not nursery.child_tasks, "the room is not seen"
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(["wait", "post", "read", "read and flush", "pass", "pause"]), max_size=20))
+async def test_nobody_waits_for_room_that_is_there(steps: list[str]) -> None:
+    """What one pass of the scheduler does, it does in any order."""
+    wire = MemoryWire(room=0)
+    outbox = Outbox(wire)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.run)
+        await wait_all_tasks_blocked()
+        async with trio.open_nursery() as waiting:
+            for step in [*steps, "read", "pause"]:
+                if step == "wait":
+                    waiting.start_soon(outbox.room, 50)
+                elif step == "post":
+                    outbox.post(bytes(50))
+                elif step == "pass":
+                    await trio.lowlevel.checkpoint()
+                elif step == "pause":
+                    await wait_all_tasks_blocked()
+                    assert outbox.backlog >= 50 or not waiting.child_tasks
+                else:
+                    wire.read(50)
+                    if step == "read and flush":  # as the reader of requests does, behind its answers
+                        outbox.flush()
+            waiting.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
 
 
