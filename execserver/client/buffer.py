@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from execserver.client.events import Closed, Event, Exited, Lost, Output
 from execserver.client.facts import Facts
-from execserver.client.inbound import TextPage, decode_base64
+from execserver.client.inbound import TextPage
+from execserver.wire.base64 import decode_text
 
 LIMIT_BYTES = 1 << 20
 EVENT_BYTES = 256  # what an Output costs beside its data: a flood of empty chunks is bounded as well
@@ -109,7 +110,7 @@ class EventBuffer:
         before = (self.cursor, len(self._held), self.ready, self.finished)
         for chunk in page.chunks:
             if self._news(chunk.seq):
-                self._hold(Output(chunk.seq, chunk.stream, decode_base64(chunk.chunk)))
+                self._hold(Output(chunk.seq, chunk.stream, decode_text(chunk.chunk)))
         reach = max(page.next_seq - 1, page.chunks[-1].seq if page.chunks else 0)
         start = max(self.cursor, after_seq)
         self._facts.note_page(page, list(self._missing(start, reach)))

@@ -10,10 +10,11 @@ from weakref import ref
 from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.events import Output
 from execserver.client.facts import Facts
-from execserver.client.inbound import OutputParams, decode_base64
+from execserver.client.inbound import OutputParams
 from execserver.client.subscription import Subscription
 from execserver.client.watch import Watch
 from execserver.wire import process as wire
+from execserver.wire.base64 import decode_text
 
 if TYPE_CHECKING:
     from execserver.client.core import ClientCore
@@ -60,7 +61,7 @@ class Following:
         def output() -> Output:
             nonlocal decoded
             if decoded is None:
-                decoded = Output(push.seq, push.stream, decode_base64(push.chunk))
+                decoded = Output(push.seq, push.stream, decode_text(push.chunk))
             return decoded
 
         for follower in tuple(self._subscriptions):  # one may be collected meanwhile

@@ -7,13 +7,14 @@ from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.calls import Call
 from execserver.client.errors import RpcError
 from execserver.client.following import Following
-from execserver.client.inbound import TextPage, encode_base64
+from execserver.client.inbound import TextPage
 from execserver.client.results import Page, to_page
 from execserver.client.source import Source
 from execserver.client.subscription import Subscription
 from execserver.client.watch import Watch
 from execserver.wire import process as wire
 from execserver.wire.base import Empty
+from execserver.wire.base64 import encode_text
 from execserver.wire.errors import INVALID_REQUEST
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ProcessCore:
     def send_chunk(self, chunk: bytes | memoryview, *, close: bool) -> Call[wire.WriteResult]:
         """Queue one ``process/write``."""
         self._writes += 1
-        params: dict[str, Any] = self._params(chunk=encode_base64(chunk), writeId=str(self._writes))
+        params: dict[str, Any] = self._params(chunk=encode_text(chunk), writeId=str(self._writes))
         if close:
             params["closeStdin"] = True
         return self.core.call("process/write", params, wire.WriteResult, lambda result: result)

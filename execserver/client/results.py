@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from execserver.client.events import Output
-from execserver.client.inbound import TextPage, decode_base64
+from execserver.client.inbound import TextPage
+from execserver.wire.base64 import decode_text
 
 
 class Page(Struct, frozen=True):
@@ -27,7 +28,7 @@ class Page(Struct, frozen=True):
 def to_page(result: TextPage) -> Page:
     """Decode the output of an answer to ``process/read``."""
     return Page(
-        tuple(Output(chunk.seq, chunk.stream, decode_base64(chunk.chunk)) for chunk in result.chunks),
+        tuple(Output(chunk.seq, chunk.stream, decode_text(chunk.chunk)) for chunk in result.chunks),
         result.next_seq,
         result.exited,
         result.exit_code,

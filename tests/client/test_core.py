@@ -1,5 +1,6 @@
 """The core of a connection, fed by hand: what it answers, whom it wakes, and how it ends."""
 
+import base64
 import json
 from typing import Any
 
@@ -19,7 +20,6 @@ from execserver.client.errors import (
 )
 from execserver.client.events import Closed, Exited, Output
 from execserver.client.follower import FRUITLESS_SECONDS, IDLE_SECONDS, PROMPT_SECONDS
-from execserver.client.inbound import decode_base64
 from execserver.client.pause import HAND_OVER_SECONDS, STALL_SECONDS, Pause
 from execserver.client.process import ProcessCore
 from execserver.client.source import Finished, Source
@@ -436,7 +436,7 @@ def test_a_long_write_goes_out_piece_by_piece(peer: Peer) -> None:
     for close in (None, None, True):
         assert waits(write)
         request = peer.answer({"status": "accepted"})
-        sizes.append(len(decode_base64(request["params"]["chunk"])))
+        sizes.append(len(base64.b64decode(request["params"]["chunk"])))
         assert request["params"].get("closeStdin") == close
     assert write.advance()
     write.take()

@@ -42,6 +42,7 @@ OURS = {
     "execserver.server.stdio",
     "execserver.wire",
     "execserver.wire.base",
+    "execserver.wire.base64",
     "execserver.wire.envelope",
     "execserver.wire.errors",
     "execserver.wire.names",

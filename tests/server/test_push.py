@@ -1,15 +1,7 @@
 """The lines that are put together by hand are those that the schema says."""
 
-import base64
-import builtins
-import importlib
 import json
-import sys
-from collections.abc import Iterator
-from types import ModuleType
-from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,25 +49,3 @@ def test_exited_and_closed_are_notifications_with_every_member() -> None:
 def test_no_line_is_longer_than_a_mebibyte() -> None:
     longest_name = "\1" * MAX_ID_LENGTH  # six bytes each in JSON
     assert len(push.Pusher(longest_name).output(2**63, "stdout", bytes(CHUNK_BYTES))) < 1024 * 1024
-
-
-@pytest.fixture
-def push_without_pybase64(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    imported = builtins.__import__
-
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "pybase64":
-            raise ImportError(name)
-        return imported(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    monkeypatch.delitem(sys.modules, "execserver.server.push")
-    yield importlib.import_module("execserver.server.push")
-    monkeypatch.undo()
-    sys.modules["execserver.server.push"] = push
-
-
-@pytest.mark.parametrize("data", [b"", b"a", b"ab", b"abc", bytes(range(256)) * 300])
-def test_without_the_extra_the_base64_is_the_same(push_without_pybase64: ModuleType, data: bytes) -> None:
-    assert push_without_pybase64 is not push
-    assert push_without_pybase64.b64encode(data) == base64.b64encode(data) == push.b64encode(data)

@@ -1,0 +1,38 @@
+"""The bytes in a member: base64, standard alphabet, padded. Both sides spend most of their time here. No I/O.
+
+With `pybase64` (extra ``fast``), which uses SIMD, where it is installed; else msgspec's, which takes 50 µs to encode
+64 KiB where `binascii` takes 68, and 30 µs to decode them where `binascii` takes 100.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+try:
+    import pybase64
+except ImportError:  # the extra `fast`
+    pybase64 = None  # type: ignore[assignment]
+
+
+def _choose_encoder() -> Callable[[bytes], bytes]:
+    if pybase64 is not None:
+        return pybase64.b64encode
+    encode = msgspec.json.Encoder().encode
+    return lambda data: encode(data)[1:-1]  # without the quotes
+
+
+encode_base64: Callable[[bytes], bytes] = _choose_encoder()
+
+
+def encode_text(data: bytes | bytearray | memoryview) -> str:
+    """Encode to text."""
+    if pybase64 is not None:
+        return pybase64.b64encode_as_string(data)
+    return str(msgspec.to_builtins(bytes(data)))
+
+
+def decode_text(text: str) -> bytes:
+    """Decode, strictly. Raises `ValueError`."""
+    if pybase64 is not None:
+        return pybase64.b64decode(text, validate=True)
+    return msgspec.convert(text, bytes)  # its error is a ValueError as well
