@@ -179,6 +179,14 @@ def test_at_most_16384_chunks_are_retained_however_small() -> None:
     assert log.oldest_seq == 40_001 - RETAIN_CHUNKS
 
 
+def test_a_page_stops_before_the_chunk_that_would_pass_its_bound_but_has_at_least_one() -> None:
+    log = EventLog(DEFAULTS.retain_bytes)
+    appended(log, iter([b"x" * 6, b"y" * 4, b"z"]))
+    for max_bytes, held in ((0, 1), (9, 1), (10, 2), (11, 3)):
+        page = log.read(0, max_bytes)
+        assert (len(page.chunks), page.next_seq) == (held, held + 1)
+
+
 def test_what_is_not_on_the_wire_is_kept_beyond_every_bound() -> None:
     log = EventLog(10)
     for seq in range(1, 5):
