@@ -24,12 +24,12 @@ test: $(READY)
 # What decides what a byte or a number means is covered whole: every line, and every branch both ways.
 COMMA := ,
 WHOLE := execserver/lines.py,execserver/wire/*,$(subst $() $(),$(COMMA),$(patsubst %,execserver/%.py,\
-	$(addprefix server/,rpc dispatch eager log record push outbox stdin retention ending process) \
+	$(addprefix server/,rpc dispatch bulk eager log record push outbox stdin retention ending process) \
 	$(addprefix client/,buffer calls core facts pause preamble)))
 coverage: $(READY)  ## of the pure modules, by their tests alone: 100 %, branches too
 	$(BIN)/coverage run --branch -m pytest -q tests/test_lines.py tests/wire tests/server/test_session.py \
 		tests/client/test_buffer.py tests/client/test_core.py \
-		$(patsubst %,tests/server/test_%.py,rpc dispatch eager log record push outbox stdin retention ending process)
+		$(patsubst %,tests/server/test_%.py,rpc dispatch bulk eager log record push outbox stdin retention ending process)
 	$(BIN)/coverage report --show-missing --fail-under=100 --include='$(WHOLE)'
 
 # every CPython from 3.11 up on the PATH or kept by pyenv, one of each minor version, each with its own environment

@@ -117,7 +117,7 @@ def test_only_the_adapters_of_the_client_know_a_runtime(module: str) -> None:
     assert module in ADAPTERS or not outside(module) & RUNTIMES
 
 
-@pytest.mark.parametrize("module", ["log", "rpc", "dispatch", "eager", "push", "confinement"])
+@pytest.mark.parametrize("module", ["log", "rpc", "dispatch", "bulk", "eager", "push", "confinement"])
 def test_the_cores_of_the_server_do_no_io(module: str) -> None:
     allowed = {"logging"} | ({"trio"} if module == "log" else set())  # the log wakes long polls
     assert not (outside(f"server.{module}") & OUTSIDE) - allowed

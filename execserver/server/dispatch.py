@@ -24,6 +24,7 @@ from jsonrpcserver.sentinels import NOCONTEXT
 from msgspec import Raw
 
 from execserver.server.method import Method
+from execserver.wire.base import Message
 from execserver.wire.envelope import ErrorObject, Failure, Id, encode_line
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Fault, Kind, describe_problem
 
@@ -42,8 +43,11 @@ class Dispatcher:
         """``methods`` is asked once for each name that is called."""
         self._callees: Any = _Callees(methods)  # whose declared type says dict, of functions that do not await
 
-    async def answer(self, request_id: Id, method: str, params: Raw) -> bytes:
-        """Handle one request; return its answer as a protocol line. Waits only if the handler does."""
+    async def answer(self, request_id: Id, method: str, params: Raw | Message) -> bytes:
+        """Handle one request; return its answer as a protocol line. Waits only if the handler does.
+
+        ``params`` are undecoded, but for those that had to be decoded with their envelope (`bulk`).
+        """
         request = Request(method, [params], request_id)
         outcome = await dispatch_request(self._callees, NOCONTEXT, request)
         try:
@@ -79,9 +83,9 @@ def _adapt(name: str, method: Method) -> Callee:
     decode = msgspec.json.Decoder(method.params).decode
     handle = method.handle
 
-    async def callee(params: Raw) -> Result:
+    async def callee(params: Raw | Message) -> Result:
         try:
-            return Success(await handle(decode(params)))
+            return Success(await handle(decode(params) if isinstance(params, Raw) else params))
         except Fault as fault:
             raise JsonRpcError(fault.code, fault.message, fault.data) from None
         except (msgspec.DecodeError, RecursionError) as error:

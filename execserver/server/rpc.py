@@ -17,8 +17,10 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from execserver.lines import Oversized
+from execserver.server import bulk
 from execserver.server.eager import Waiting, begin, finish
 from execserver.server.method import Method
+from execserver.wire.base import Message
 from execserver.wire.envelope import (
     ErrorObject,
     Failure,
@@ -83,6 +85,8 @@ class Rpc:
         """
         if not line or isinstance(line, Oversized):
             return _failure(None, Fault(INVALID_REQUEST, "the line is too long", "invalidRequest")) if line else None
+        if (write := bulk.decode_long_write(line)) is not None:
+            return self._answer(write[0], bulk.METHOD, write[1])
         try:
             incoming = decode_request(line)
         except Malformed as malformed:
@@ -96,14 +100,8 @@ class Rpc:
             self._notice(incoming.method)
             return None
         assert not isinstance(incoming.id, float | msgspec.UnsetType)  # decode_request refuses them
-        try:
-            self._admit(incoming.method)
-            params = NO_PARAMS if incoming.params is UNSET or _is_null(incoming.params) else incoming.params
-            if incoming.method == "initialize":
-                return self._begin_session(incoming.id, params)
-        except Fault as fault:
-            return _failure(incoming.id, fault)
-        return self._dispatch(incoming.id, incoming.method, params)
+        params = NO_PARAMS if incoming.params is UNSET or _is_null(incoming.params) else incoming.params
+        return self._answer(incoming.id, incoming.method, params)
 
     async def finish(self, unfinished: Unfinished) -> bytes:
         """Await the answer of a request that `begin` left waiting. It is in flight until then."""
@@ -119,7 +117,17 @@ class Rpc:
 
             self._dispatcher = Dispatcher(self._methods)
 
-    def _dispatch(self, request_id: Id, method: str, params: Raw) -> bytes | Unfinished:
+    def _answer(self, request_id: Id, method: str, params: Raw | Message) -> bytes | Unfinished:
+        try:
+            self._admit(method)
+            if method == "initialize":
+                assert isinstance(params, Raw)
+                return self._begin_session(request_id, params)
+        except Fault as fault:
+            return _failure(request_id, fault)
+        return self._dispatch(request_id, method, params)
+
+    def _dispatch(self, request_id: Id, method: str, params: Raw | Message) -> bytes | Unfinished:
         self.prepare()
         assert self._dispatcher is not None
         coroutine = self._dispatcher.answer(request_id, method, params)

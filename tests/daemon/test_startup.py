@@ -11,6 +11,7 @@ OURS = {
     "execserver",
     "execserver.lines",
     "execserver.server",
+    "execserver.server.bulk",
     "execserver.server.child",
     "execserver.server.confinement",
     "execserver.server.daemon",

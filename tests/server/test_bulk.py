@@ -1,0 +1,98 @@
+"""Long writes in one pass: what is taken is what the ordinary way makes of it, and the rest is left to that."""
+
+import base64
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from execserver.server.bulk import LONG_BYTES, decode_long_write
+from execserver.wire.envelope import Malformed, StrayResponse, decode_request
+from execserver.wire.process import WriteParams
+
+DATA = bytes(range(256)) * 16
+TEXT = base64.b64encode(DATA).decode()
+
+
+def line_of(**members: Any) -> bytes:
+    params = {"processId": "p", "chunk": TEXT}
+    return json.dumps({"id": 1, "method": "process/write", "params": params, **members}).encode()
+
+
+def ordinarily(line: bytes) -> tuple[object, WriteParams] | None:
+    """What `rpc` and `dispatch` make of a line, None where that is an error or no write."""
+    try:
+        request = decode_request(line)
+        if request.method != "process/write" or isinstance(request.id, msgspec.UnsetType):
+            return None
+        assert isinstance(request.params, msgspec.Raw)
+        return request.id, msgspec.json.decode(request.params, type=WriteParams)
+    except (Malformed, StrayResponse, msgspec.DecodeError, AssertionError):
+        return None
+
+
+@pytest.mark.parametrize("request_id", [1, -5, 2**70, "one", ""])
+@pytest.mark.parametrize("version", [{}, {"jsonrpc": "2.0"}])
+@pytest.mark.parametrize(
+    "more", [{}, {"writeId": "w", "closeStdin": True}, {"writeId": None}, {"processId": '\1"é\\'}, {"what": [TEXT]}]
+)
+def test_a_flawless_long_write_is_taken(request_id: int | str, version: dict[str, str], more: dict[str, Any]) -> None:
+    line = line_of(id=request_id, params={"processId": "p", "chunk": TEXT, **more}, other={"a": 1}, **version)
+    taken = decode_long_write(line)
+    assert taken is not None
+    assert taken == ordinarily(line)
+    assert taken[1].chunk == DATA
+
+
+ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.just(TEXT), st.just([TEXT]))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "id": ODD,
+            "method": st.sampled_from(["process/write", "process/read", TEXT, None]),
+            "jsonrpc": st.sampled_from(["2.0", "1.0", None]),
+            "result": ODD,
+            "params": st.one_of(
+                ODD,
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "processId": st.sampled_from(["p", 1, TEXT]),
+                        "chunk": st.sampled_from([TEXT, TEXT + "=", TEXT[:-2], "é" + TEXT, "", None, 5]),
+                        "writeId": ODD,
+                        "closeStdin": ODD,
+                    },
+                ),
+            ),
+        },
+    ),
+    st.sampled_from([json.dumps, lambda value: json.dumps(value, ensure_ascii=False)]),
+)
+def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: dict[str, Any], dumps: Any) -> None:
+    line = dumps({"padding": "x" * LONG_BYTES, **members}).encode()
+    taken = decode_long_write(line)
+    assert taken is None or taken == ordinarily(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line_of(params={"processId": "p", "chunk": "YQ=="}),
+        line_of(id=1.0),
+        line_of(jsonrpc="1.0"),
+        line_of(params={"processId": "p", "chunk": TEXT + "!"}),
+        line_of()[:-1],
+        line_of(deep=0).replace(b'"deep": 0', b'"deep": ' + b"[" * 100_000 + b"]" * 100_000),
+        line_of().replace(b'"p"', b'"\xff"'),
+        json.dumps([json.loads(line_of())]).encode(),
+    ],
+    ids=["short", "a fraction", "a version", "no base64", "no JSON", "deep", "no UTF-8", "a batch"],
+)
+def test_what_is_short_or_flawed_is_left_to_the_ordinary_way(line: bytes) -> None:
+    assert decode_long_write(line) is None
