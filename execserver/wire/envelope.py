@@ -81,6 +81,10 @@ class Notification(Struct, frozen=True, gc=False, tag_field="jsonrpc", tag="2.0"
 _decode = msgspec.json.Decoder(Incoming).decode
 _check_json = msgspec.json.Decoder(Raw).decode
 _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
+# How deep a line may be nested depends on how deep the stack is where it is decoded. What passes here is decoded again
+# by handlers, and encoded in their answers, further down the stack.
+_SPARE_FRAMES = 60
+_SHALLOW = 100  # opening brackets: with no more of them a line is never nested too deeply
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
@@ -89,20 +93,30 @@ def decode_request(line: bytes) -> Incoming:
     try:
         if not line.isascii():
             line.decode()  # `params` stays undecoded here, so nothing else would look at its bytes
+        if line.count(b"[") + line.count(b"{") > _SHALLOW:
+            _check_depth(line)
         try:
             incoming = _decode(line)
         except msgspec.ValidationError as error:
             _check_json(line)  # the decoder stops at the first wrong type, whatever follows
             raise _judge(line, str(error)) from None
+        if type(incoming.id) is float:
+            raise _invalid("Expected `int | str`, got `float` - at `$.id`")
+        if incoming.jsonrpc != "2.0":
+            raise _invalid(f'Expected "2.0", got {incoming.jsonrpc!r} - at `$.jsonrpc`', _salvage_id(line))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(Fault(PARSE_ERROR, f"not JSON: {error}", "parseError")) from None
     except RecursionError:
         raise Malformed(Fault(PARSE_ERROR, "not JSON: nested too deeply", "parseError")) from None
-    if type(incoming.id) is float:
-        raise _invalid("Expected `int | str`, got `float` - at `$.id`")
-    if incoming.jsonrpc != "2.0":
-        raise _invalid(f'Expected "2.0", got {incoming.jsonrpc!r} - at `$.jsonrpc`', _salvage_id(line))
     return incoming
+
+
+def _check_depth(line: bytes, frames: int = _SPARE_FRAMES) -> None:
+    """Raise `RecursionError` for what could be decoded here, but not further down the stack."""
+    if frames:
+        _check_depth(line, frames - 1)
+    else:
+        _check_json(line)
 
 
 def _judge(line: bytes, problem: str) -> Malformed | StrayResponse:

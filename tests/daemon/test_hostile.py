@@ -4,7 +4,9 @@ import errno
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
+import pytest
 import trio
 
 from tests import kernel
@@ -150,6 +152,61 @@ async def test_nesting_that_is_not_too_deep_is_tolerated(client: Client) -> None
     deep = "[" * 100 + "]" * 100
     await client.send_bytes(f'{{"jsonrpc":"2.0","id":"deep","method":"ping","params":{{"a":{deep}}}}}\n'.encode())
     assert (await client.answer("deep"))["result"] == {}
+
+
+def nested(depth: int) -> str:
+    return '{"a":' + "[" * depth + "]" * depth + "}"
+
+
+async def answer_to(client: Client, members: str, depth: int) -> Any:
+    """The answer to a start of nothing, whose metadata is nested so deep."""
+    params = '{"processId":"p","argv":[],"metadata":' + nested(depth) + "}"
+    known = len(client.messages)
+    await client.send_bytes(f'{{"method":"process/start",{members},"params":{params}}}\n'.encode())
+    await client.until(lambda: len(client.messages) > known, f"an answer at {depth}")
+    client.answers.clear()
+    return client.messages[-1]["error"]["code"]
+
+
+async def deepest(client: Client) -> int:
+    """How deep metadata may be nested: the interpreter's limit, which is another one in each version."""
+    fits, too_deep = 100, 200_000
+    while too_deep - fits > 1:
+        depth = (fits + too_deep) // 2
+        if await answer_to(client, '"id":1', depth) == -32602:
+            fits = depth
+        else:
+            too_deep = depth
+    return fits
+
+
+@pytest.mark.parametrize(
+    ("flaw", "code"),
+    [
+        ('"jsonrpc":"1.0","id":1', -32600),
+        ('"id":1.5', -32600),
+        ('"id":[]', -32600),
+        ('"id":1,"jsonrpc":2', -32600),
+        ('"id":"argv"', -32602),
+    ],
+)
+async def test_nesting_is_too_deep_from_one_depth_on_whatever_else_is_wrong(
+    client: Client, flaw: str, code: int
+) -> None:
+    limit = await deepest(client)
+    codes = [await answer_to(client, flaw, depth) for depth in range(limit - 80, limit + 81)]
+    assert codes == [code] * 81 + [-32700] * 80
+
+
+async def test_metadata_as_deep_as_a_line_may_be_is_listed_again(client: Client) -> None:
+    limit = await deepest(client)
+    params = '{"processId":"p","argv":["true"],"metadata":' + nested(limit) + "}"
+    await client.send_bytes(f'{{"id":"deep","method":"process/start","params":{params}}}\n'.encode())
+    await client.until_closed("p")
+    inner = (await client.request("process/list"))["processes"][0]["metadata"]["a"]
+    for _ in range(limit - 1):
+        [inner] = inner
+    assert inner == []
 
 
 def dumps_core(script: str, cwd: Path) -> bool:
