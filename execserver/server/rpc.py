@@ -110,6 +110,10 @@ class Rpc:
         finally:
             self._in_flight -= 1
 
+    def give_up(self, unfinished: Unfinished) -> bytes:
+        """The answer to a request that the end of the session has cancelled."""
+        return _failure(unfinished.request_id, Fault(SERVER_ERROR, "the session has ended", "sessionEnded"))
+
     def prepare(self) -> None:
         """Import what dispatching needs, once ``initialize`` is answered. 70 ms the first time, then nothing."""
         if self._answered_initialize and self._dispatcher is None:

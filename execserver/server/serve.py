@@ -3,8 +3,9 @@
     background ⊃ processes ⊃ requests ⊃ the reader
 
 End of file, a signal, ``shutdown`` and a client that went all end the reader, and nothing else does. Then every group
-is stopped while the requests in flight have a moment to be answered; each process reports its end; what got away is
-swept up; what is queued leaves under a deadline. The sum of the deadlines is below the 5 s of the wire (section 5).
+is stopped while the requests in flight have their time to be answered; each process reports its end; what got away is
+swept up; what is queued leaves, as long as the client takes of it. All of it is over within the 5 s of the wire
+(section 5).
 """
 
 import logging
@@ -26,14 +27,15 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
 TURN_SECONDS: Final = 0.005  # of the reader: a read may hold 2,000 starts of 1 ms each, and the pumps wait meanwhile
-_LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
+UNREAD_SECONDS: Final = 1.2  # that the end of input waits behind answers of which the client takes nothing
 
 # The end, all within 5 s (wire, section 5). What comes to its end sooner is not waited for.
-REQUEST_SECONDS: Final = 0.7  # for the requests in flight
+REQUEST_SECONDS: Final = 2.3  # for the requests in flight
 SHUTDOWN_GRACE_SECONDS: Final = 1.5  # from SIGTERM to SIGKILL
 SHUTDOWN_DRAIN_SECONDS: Final = 0.5  # from the exit to the end of the streams
-PROCESS_SECONDS: Final = SHUTDOWN_GRACE_SECONDS + SHUTDOWN_DRAIN_SECONDS + 0.3  # then a client that stalls is left
-FLUSH_SECONDS: Final = 0.7  # for a client that reads to get the rest
+PROCESS_SECONDS: Final = SHUTDOWN_GRACE_SECONDS + SHUTDOWN_DRAIN_SECONDS + 0.8  # then a client that stalls is left
+STALL_SECONDS: Final = 0.7  # without a byte taken: nobody reads what is left
+END_SECONDS: Final = 4.5  # the last flush included; the interpreter has the rest
 
 
 class Host(NamedTuple):
@@ -68,14 +70,23 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
                 with reading:
                     await _Reader(wire, rpc, outbox, requests, limits.max_line_bytes).run()
                     end("end of file")
+                began = trio.current_time()
                 processes.stop_all(SHUTDOWN_GRACE_SECONDS, SHUTDOWN_DRAIN_SECONDS)
-                requests.cancel_scope.deadline = trio.current_time() + REQUEST_SECONDS
-                owners.cancel_scope.deadline = trio.current_time() + PROCESS_SECONDS
+                requests.cancel_scope.deadline = began + REQUEST_SECONDS
+                owners.cancel_scope.deadline = began + PROCESS_SECONDS
             await session.aclose()
         await host.sweep()
-        with trio.move_on_after(FLUSH_SECONDS):
-            await outbox.room(1)
+        await _flush(outbox, began + END_SECONDS)
         background.cancel_scope.cancel()
+
+
+async def _flush(outbox: Outbox, deadline: float) -> None:
+    """Wait until all that is queued has left, as long as the client takes of it."""
+    taken = -1
+    while outbox.backlog and outbox.written > taken:
+        taken = outbox.written
+        with trio.move_on_at(min(deadline, trio.current_time() + STALL_SECONDS)):
+            await outbox.room(1)
 
 
 async def _end_after(wait: Callable[[], Awaitable[None]], end: Callable[[str], None], cause: str) -> None:
@@ -124,15 +135,21 @@ class _Reader:
             self._outbox.post(outcome)
 
     async def _finish(self, unfinished: Unfinished) -> None:
-        self._outbox.post(await self._rpc.finish(unfinished))
+        try:
+            answer = await self._rpc.finish(unfinished)
+        except trio.Cancelled:
+            self._outbox.post(self._rpc.give_up(unfinished))
+            raise
+        self._outbox.post(answer)
 
     async def _wait_for_client(self) -> bool:
-        """Wait until the client has read of its answers; False where it has closed its end instead."""
+        """Wait until the client has read of its answers; False where it reads nothing and has closed its own end."""
         self._outbox.flush()
         while self._outbox.backlog > ANSWERS_BYTES:
-            with trio.move_on_after(_LOOK_SECONDS):
+            taken = self._outbox.written
+            with trio.move_on_after(UNREAD_SECONDS):
                 await self._outbox.room(ANSWERS_BYTES)
-            if self._wire.input_has_ended():
+            if self._outbox.written == taken and self._wire.input_has_ended():
                 return False
         self._outbox.cork()
         return True

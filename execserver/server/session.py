@@ -70,8 +70,9 @@ class Session(Mapping[str, Method]):
 
     async def aclose(self) -> None:
         """Give up what the session holds besides its processes."""
-        for close in self._closing:
-            await close()
+        async with trio.open_nursery() as nursery:
+            for close in self._closing:
+                nursery.start_soon(close)
 
     def __getitem__(self, name: str) -> Method:
         """Look a method up, importing it at its first use."""

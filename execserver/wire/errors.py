@@ -25,6 +25,7 @@ Kind = Literal[
     "notInitialized",
     "alreadyInitialized",
     "unknownSession",
+    "sessionEnded",
     # process/*
     "unknownProcess",
     "processExists",

@@ -189,6 +189,7 @@ KINDS: dict[Kind, str] = {
     "notInitialized": "The handshake comes first.",
     "alreadyInitialized": "There is one handshake a session.",
     "unknownSession": "No session can be resumed.",
+    "sessionEnded": "The session has ended before the request was done; what it began may have been done in part.",
     "unknownProcess": "No process of this id runs or is retained.",
     "processExists": "A process of this id runs or is retained.",
     "programNotFound": "There is no such program.",

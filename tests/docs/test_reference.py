@@ -82,7 +82,7 @@ def test_every_bound_of_the_server_is_on_the_page() -> None:
 INTERVAL_SECONDS = 0.1  # what is shorter is the time between two looks, and no limit
 
 # What no client can notice: sizes of reads, thresholds of an optimisation.
-INNER = {"READ_BYTES", "LARGE_BYTES"}
+INNER = {"READ_BYTES", "LARGE_BYTES", "LONG_BYTES"}
 
 
 def test_the_architecture_names_every_module_and_no_other() -> None:

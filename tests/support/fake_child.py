@@ -82,6 +82,7 @@ class FakeChild:
         *,
         tty: bool = False,
         ignores: Collection[int] = (),
+        uninterruptible: bool = False,
         descendant_ignores: Collection[int] | None = None,
         escaped: bool = False,
         keeps_terminal: bool = False,
@@ -98,6 +99,7 @@ class FakeChild:
         self.reaped = False
         self.ended: Ended | None = None
         self._ignores = ignores
+        self._uninterruptible = uninterruptible
         self._descendant_ignores = descendant_ignores
         self._has_descendant = descendant_ignores is not None
         self._keeps_terminal = keeps_terminal
@@ -204,7 +206,7 @@ class FakeChild:
             source.close()
 
     def _survives(self, number: int, ignored: Collection[int]) -> bool:
-        return number != signal.SIGKILL and number in ignored
+        return self._uninterruptible or (number != signal.SIGKILL and number in ignored)
 
     def _end_leader(self, ended: Ended) -> None:
         self.ended = ended
