@@ -129,6 +129,7 @@ class Ending:
         await self.child_ended.wait()
         while self.has_group():  # noqa: ASYNC110 - of that the kernel tells nobody but their parents
             await trio.sleep(LOOK_SECONDS)
+        self.bound_drain(self._drain_seconds)  # no kill is to come any more, for which it had been lengthened
 
 
 async def _run_timer(scope: trio.CancelScope, unless: Callable[[], Awaitable[None]], act: Callable[[], None]) -> None:

@@ -230,6 +230,21 @@ async def test_the_drain_of_the_stopped_counts_from_the_kill_that_is_still_to_co
         assert it.cut_at == [5 + DRAIN_SECONDS]
 
 
+async def test_the_drain_of_the_stopped_counts_from_the_end_of_the_group_that_needed_no_kill(
+    autojump_clock: MockClock,
+) -> None:
+    """Its members die one after the other: when the leader has gone, another may still be dying."""
+    async with ending(FakeChild(descendant_ignores=STUBBORN, escaped=True)) as it:
+        it.ending.stop("terminated", 1000)
+        it.child_ends()
+        it.ending.bound_drain_of_the_stopped()
+        await trio.sleep(1)
+        it.child.descendant_ends()
+        await trio.sleep(30)
+        assert len(it.cut_at) == 1
+        assert 1 + DRAIN_SECONDS <= it.cut_at[0] <= 1 + 2 * LOOK_SECONDS + DRAIN_SECONDS
+
+
 async def test_the_drain_of_the_stopped_counts_from_now_where_nobody_is_left(autojump_clock: MockClock) -> None:
     async with ending(FakeChild(escaped=True)) as it:
         it.ending.stop("terminated", 5)
