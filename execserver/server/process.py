@@ -6,6 +6,7 @@ for end of file, since a descendant may hold a pipe for ever. `closed` comes whe
 when the drain is over. Handlers only read this state, stop it, or write stdin.
 """
 
+import math
 import signal
 from typing import Final
 
@@ -28,7 +29,7 @@ from execserver.wire.process import (
 LARGE_BYTES: Final = 8 * 1024  # a stream whose last chunk was this large waits for its turn before the next
 # EIO follows a session leader's end within 1 ms, unless a descendant ignores SIGHUP and so keeps the terminal.
 HANGUP_SECONDS: Final = 0.2
-_UNTIL_END_OF_FILE: Final = 1 << 62
+_UNTIL_END_OF_FILE: Final = math.inf
 
 
 class Process:
@@ -51,7 +52,7 @@ class Process:
         self._started = self._last_output = trio.current_time()
         self._duration = 0.0
         self._open = list(child.sources)
-        self._owed: dict[Source, int] = {}  # bytes of the child's own that are still to be read
+        self._owed: dict[Source, float] = {}  # bytes of the child's own that are still to be read
         self._cut_at: dict[Source, int] | None = None  # once the drain is over: bytes that are still taken
         if params.timeout_ms is not None:
             self.ending.stop_after(params.timeout_ms / 1000, "timeout")
@@ -106,8 +107,10 @@ class Process:
             finally:
                 if large:
                     self._outbox.pass_turn()
-            if data == b"" or (self._cut_at is not None and self._cut_at[source] <= 0):
+            if data == b"" or (self._cut_at is not None and (data is None or self._cut_at[source] <= 0)):
                 break
+            if data is None and self._owed.get(source, math.inf) < math.inf:
+                self._settle(source)  # what was there has been thrown away (tcflush), or read by somebody else
             large = data is not None and len(data) >= LARGE_BYTES
             if data is None or len(data) < CHUNK_BYTES:
                 try:

@@ -431,6 +431,24 @@ async def test_a_terminal_without_hangup_holds_the_exit_back_for_a_moment_only(
 # Its stdin, and what is told of it.
 
 
+@pytest.mark.parametrize("drain_ms", [None, 500])
+async def test_what_a_terminal_threw_away_is_not_waited_for(autojump_clock: MockClock, drain_ms: int | None) -> None:
+    child = FakeChild(tty=True, keeps_terminal=True)
+    async with following(child, room=0, drain_ms=drain_ms) as it:
+        it.outbox.post(b"\n" * FULL_BYTES)
+        child.says(b"gone")
+        child.exits(0)
+        await trio.sleep(HANGUP_SECONDS * 2)
+        if drain_ms is None:
+            it.process.ending.bound_drain(1)
+            await trio.sleep(2)
+        child.source("pty").flush()
+        it.wire.read(None)
+        await wait_all_tasks_blocked()
+        assert it.process.log.exit_seq == 1
+    assert it.process.log.closed_seq == 2
+
+
 async def test_what_waits_for_stdin_is_refused_when_the_child_ends() -> None:
     child = FakeChild(escaped=True)
     async with following(child, pipe_stdin=True) as it:

@@ -39,6 +39,10 @@ class FakeSource:
         self.endless = chunk
         self._change()
 
+    def flush(self) -> None:
+        """Throw away what the child said and nobody has read, as tcflush(3) of a terminal does."""
+        self._held.clear()
+
     def end(self) -> None:
         """End the file."""
         self._ended = True
