@@ -78,9 +78,20 @@ def _inherit(policy: EnvPolicy, base: Mapping[str, str]) -> dict[str, str]:
 @lru_cache(maxsize=64)  # a client sends the same few patterns with every start
 def _glob(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """Compile globs of ``*`` and ``?`` only: to the reference ``[`` is a bracket, which `fnmatch` would not keep."""
-    wild = {"*": ".*", "?": "."}
-    alternatives = ("".join(wild.get(sign) or re.escape(sign) for sign in pattern) for pattern in patterns)
-    return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL)
+    return re.compile("|".join(map(_to_regex, patterns)), re.IGNORECASE | re.DOTALL)
+
+
+def _to_regex(pattern: str) -> str:
+    """Translate one glob.
+
+    What is between two stars is matched where it comes first, and for good (atomic groups): if the rest does not match
+    behind that, it matches behind no later one. Plain ``.*`` would try them all, for hours where there are many stars.
+    """
+    first, *between = ["".join("." if sign == "?" else re.escape(sign) for sign in part) for part in pattern.split("*")]
+    if not between:
+        return first
+    *between, last = between
+    return first + "".join(f"(?>.*?{part})" for part in between) + ".*" + last
 
 
 def _check(env: dict[str, str], path: str) -> None:

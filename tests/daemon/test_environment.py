@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.daemon.launching import ROOT, launch
+from tests.daemon.wire_client import Client
 
 SERVER = {
     "HOME": "/root/home",
@@ -128,3 +129,9 @@ async def test_the_program_is_looked_up_in_the_childs_path() -> None:
             "process/start", processId="p", argv=["true"], envPolicy={"inherit": "none", "set": {"PATH": "/nowhere"}}
         )
         assert error.kind == "programNotFound"
+
+
+async def test_a_glob_with_many_stars_delays_nobody(client: Client) -> None:
+    policy = {"inherit": "none", "set": {"a" * 60: "x", "b": "y"}, "includeOnly": ["*a" * 20 + "*b", "b*"]}
+    await client.start("p", ["/usr/bin/env"], envPolicy=policy)
+    assert (await client.until_closed("p")).stdout == b"b=y\n"
