@@ -13,7 +13,7 @@ from msgspec import Struct
 from execserver.wire.base import Message
 from execserver.wire.base64 import decode_text
 from execserver.wire.envelope import Id
-from execserver.wire.process import WriteParams
+from execserver.wire.process import WriteId, WriteParams
 
 METHOD: Final = "process/write"
 LONG_BYTES: Final = 4096  # of a line: below it there is nothing to be won
@@ -24,7 +24,7 @@ class _TextParams(Message, frozen=True):
 
     process_id: str
     chunk: str
-    write_id: str | None = None
+    write_id: WriteId | None = None
     close_stdin: bool = False
 
 

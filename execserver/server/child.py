@@ -93,8 +93,11 @@ class Child(Protocol):
         """End of file for the child's stdin. Closing again is no error."""
         ...
 
-    def end_of_file(self, *, mid_line: bool) -> bytes:
-        """What to write to a terminal for its end of file. The first one after part of a line only ends the line."""
+    def end_of_file(self, after: bytes) -> bytes:
+        """What to write to a terminal for its end of file behind this byte, empty where it would be the first.
+
+        Behind part of a line the character only ends that line, and a second one is needed.
+        """
         ...
 
     def resize(self, rows: int, cols: int) -> None:

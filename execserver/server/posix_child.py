@@ -169,11 +169,12 @@ class PosixChild:
         if not self.tty:
             self._stdin = _close(self._stdin)
 
-    def end_of_file(self, *, mid_line: bool) -> bytes:
+    def end_of_file(self, after: bytes) -> bytes:
         """See `Child`."""
         _, _, _, local_flags, _, _, characters = termios.tcgetattr(self._stdin)
         character: bytes = characters[termios.VEOF]
-        return character * 2 if mid_line and local_flags & termios.ICANON else character
+        mid_line = local_flags & termios.ICANON and after not in (b"", b"\n", b"\r", character)
+        return character * 2 if mid_line else character
 
     def resize(self, rows: int, cols: int) -> None:
         """See `Child`."""

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from execserver.server.child import Child
-from execserver.wire.errors import INVALID_PARAMS, SERVER_ERROR, Fault, invalid_params
+from execserver.wire.errors import INVALID_PARAMS, SERVER_ERROR, Fault
 from execserver.wire.process import WriteStatus
 
 BACKLOG_BYTES: Final = 64 * 1024 * 1024
@@ -50,14 +50,14 @@ class Delivery:
 class Stdin:
     """The queue before one child's stdin."""
 
-    __slots__ = ("_child", "_mid_line", "_open", "_queue", "_remembered")
+    __slots__ = ("_child", "_last", "_open", "_queue", "_remembered")
 
     def __init__(self, child: Child, *, is_open: bool) -> None:
         """``is_open`` is False where stdin is /dev/null."""
         self._child = child
         self._open = is_open
         self._queue: deque[Delivery] = deque()
-        self._mid_line = False  # of a terminal: its end of file counts only at the beginning of a line
+        self._last = b""  # the last byte that went in: for a terminal, what its end of file would follow
         self._remembered: dict[str, tuple[tuple[int, int], Delivery]] = {}
 
     def write(self, data: bytes, write_id: str | None, closing: bool) -> Delivery:
@@ -67,15 +67,15 @@ class Stdin:
         """
         if write_id is None:
             return self._begin(data, closing)
-        if not write_id:
-            raise invalid_params("$.writeId", "Expected a string that is not empty")
         fingerprint = (len(data), hash(data))  # 64 bits, keyed: enough to catch a mistake, and free
         known = self._remembered.get(write_id)
         if known is not None and known[1].status in (None, "accepted"):
             if known[0] != fingerprint:
                 problem = f"writeId {write_id} was used for other bytes"
                 raise Fault(INVALID_PARAMS, problem, "writeIdConflict")
-            return self._begin(b"", closing) if closing and not known[1].closing else known[1]
+            if known[1].closing or not closing:
+                return known[1]
+            data = b""  # it has its bytes already
         delivery = self._begin(data, closing)
         self._remembered[write_id] = (fingerprint, delivery)
         if len(self._remembered) > REMEMBERED_WRITES:
@@ -124,7 +124,7 @@ class Stdin:
             self._write(delivery)
             if delivery.closing and self._child.tty and not delivery.ended:
                 delivery.ended = True
-                delivery.rest = memoryview(self._child.end_of_file(mid_line=self._mid_line))
+                delivery.rest = memoryview(self._child.end_of_file(self._last))
                 self._write(delivery)
         except BlockingIOError:
             return False
@@ -141,5 +141,5 @@ class Stdin:
     def _write(self, delivery: Delivery) -> None:
         while delivery.rest:
             count = self._child.write(delivery.rest)
-            self._mid_line = delivery.rest[count - 1] not in b"\r\n"
+            self._last = bytes(delivery.rest[count - 1 : count])
             delivery.rest = delivery.rest[count:]

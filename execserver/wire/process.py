@@ -13,6 +13,7 @@ from execserver.wire.base import Count, Message, Milliseconds
 Stream = Literal["stdout", "stderr", "pty"]
 ExitReason = Literal["exit", "signal", "timeout", "idleTimeout", "terminated", "shutdown"]
 CloseReason = Literal["endOfFile", "drainTimeout"]
+WriteId = Annotated[str, Meta(min_length=1)]
 WriteStatus = Literal["accepted", "unknownProcess", "stdinClosed", "starting"]
 ProcessState = Literal["starting", "running", "exited", "closed"]
 
@@ -144,7 +145,7 @@ class WriteParams(Message, frozen=True):
 
     process_id: str
     chunk: bytes
-    write_id: str | None = None
+    write_id: WriteId | None = None
     close_stdin: bool = False
 
 

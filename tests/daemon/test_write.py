@@ -156,7 +156,8 @@ async def test_write_ids_belong_to_their_process(client: Client) -> None:
 
 async def test_a_write_id_must_not_be_empty(client: Client) -> None:
     await client.start("p", ["cat"], pipeStdin=True)
-    assert (await client.refused("process/write", processId="p", chunk="aGk=", writeId="")).code == -32602
+    for name in ("p", "nobody"):
+        assert (await client.refused("process/write", processId=name, chunk="aGk=", writeId="")).code == -32602
     assert (await client.refused("process/write", processId="p", chunk="aGk=", writeId=5)).code == -32602
     assert await client.write("p", b"x", writeId=None, closeStdin=True) == "accepted"
     assert (await client.until_closed("p")).stdout == b"x"

@@ -218,9 +218,9 @@ async def test_closing_stdin_twice_is_no_error_and_ends_the_file_once() -> None:
 async def test_a_terminal_stays_open_and_its_end_of_file_is_a_character() -> None:
     child = start(shell("stty -echo; echo ready; cat; echo end", size=TTY))
     await read_until(child.sources[0], b"ready\r\n")
-    assert (child.end_of_file(mid_line=False), child.end_of_file(mid_line=True)) == (b"\4", b"\4\4")
+    assert [child.end_of_file(after) for after in (b"", b"\n", b"\r", b"\4", b"t")] == [b"\4"] * 4 + [b"\4\4"]
     child.close_stdin()
-    child.write(b"part" + child.end_of_file(mid_line=True))
+    child.write(b"part" + child.end_of_file(b"t"))
     assert await read_all(child.sources[0]) == b"partend\r\n"
     await ended(child)
 
@@ -229,7 +229,7 @@ async def test_a_raw_terminal_takes_one_character_wherever_it_is() -> None:
     child = start(shell("stty raw -echo eof x; echo ready; read y", size=TTY))
     await read_until(child.sources[0], b"ready\n")
     assert termios.VEOF == 4
-    assert child.end_of_file(mid_line=True) == child.end_of_file(mid_line=False)
+    assert child.end_of_file(b"t") == child.end_of_file(b"") == b"x"
     child.signal_group(signal.SIGKILL)
     await ended(child)
 

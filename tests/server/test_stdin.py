@@ -172,6 +172,14 @@ def test_a_terminal_can_be_fed_again_after_its_end_of_file() -> None:
     assert child.took == b"\4again\n\4"
 
 
+def test_one_end_of_file_behind_another_is_one_character() -> None:
+    child = FakeChild(tty=True)
+    stdin = Stdin(child, is_open=True)
+    for text in (b"part", b"", b"again\4"):
+        stdin.write(text, None, closing=True)
+    assert child.took == b"part\4\4" + b"\4" + b"again\4\4"
+
+
 async def test_the_end_of_file_of_a_full_terminal_is_sent_once() -> None:
     child, stdin = stuffed(tty=True)
     delivery = stdin.write(b"part", None, closing=True)
@@ -210,13 +218,6 @@ def test_a_write_id_with_other_bytes_is_a_conflict() -> None:
     assert child.took == b"hello"
 
 
-def test_an_empty_write_id_is_refused() -> None:
-    child = FakeChild()
-    with pytest.raises(Fault, match=r"at `\$\.writeId`") as caught:
-        Stdin(child, is_open=True).write(b"x", "", closing=False)
-    assert (caught.value.code, child.took) == (INVALID_PARAMS, b"")
-
-
 def test_a_write_id_that_was_refused_is_free() -> None:
     child = FakeChild()
     child.stops_reading()
@@ -229,8 +230,18 @@ def test_a_write_repeated_in_order_to_close_closes() -> None:
     child = FakeChild()
     stdin = Stdin(child, is_open=True)
     stdin.write(b"hello", "w", closing=False)
-    assert stdin.write(b"hello", "w", closing=True).status == "accepted"
+    for _ in range(3):
+        assert stdin.write(b"hello", "w", closing=True).status == "accepted"
     assert (child.took, child.stdin_closed) == (b"hello", True)
+
+
+def test_a_write_repeated_in_order_to_end_the_file_of_a_terminal_ends_it_once() -> None:
+    child = FakeChild(tty=True)
+    stdin = Stdin(child, is_open=True)
+    stdin.write(b"hello\n", "w", closing=False)
+    for _ in range(3):
+        assert stdin.write(b"hello\n", "w", closing=True).status == "accepted"
+    assert child.took == b"hello\n\4"
 
 
 def test_a_close_repeated_is_accepted_again() -> None:

@@ -197,8 +197,8 @@ class FakeChild:
             self.stdin_closed = True
             self._hungry.set()
 
-    def end_of_file(self, *, mid_line: bool) -> bytes:
-        return b"\4\4" if mid_line else b"\4"
+    def end_of_file(self, after: bytes) -> bytes:
+        return b"\4" if after in (b"", b"\n", b"\r", b"\4") else b"\4\4"
 
     def resize(self, rows: int, cols: int) -> None:
         self.sizes.append((rows, cols))
