@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from execserver.schema import openrpc
-from execserver.wire.base import LARGEST
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -131,7 +130,7 @@ def _type(schema: Json) -> str:
         return f"array of {_type(schema['items'])}"
     if kind == "object" and "additionalProperties" in schema:
         return f"object of {_type(schema['additionalProperties'])}"
-    if "maximum" in schema and schema["maximum"] != LARGEST:
+    if "maximum" in schema:
         return f"{kind} from {schema['minimum']} to {schema['maximum']}"
     return f"{kind} from {schema['minimum']}" if "minimum" in schema else str(kind)
 

@@ -4,11 +4,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-# Above 2^53 a JSON number is not exact in every client's language, and no deadline of ours needs it.
-LARGEST = 2**53
+# However large: what other servers take ends at 2^64, and clients say "no limit" by the largest number they know.
+Milliseconds = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
 
-Milliseconds = Annotated[int, Meta(ge=0, le=LARGEST)]
-Count = Annotated[int, Meta(ge=0, le=LARGEST)]
+_FOREVER_MS = 2**53
+
+
+def seconds(milliseconds: int) -> float:
+    """Convert what was asked for, of which a float may not hold all."""
+    return min(milliseconds, _FOREVER_MS) / 1000
 
 
 class Message(Struct, rename="camel", frozen=True, gc=False):

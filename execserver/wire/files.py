@@ -4,9 +4,13 @@ Paths are ``file:`` URIs or absolute native paths; what is answered is always a 
 value in every method, see ``server.confinement``.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from execserver.wire.base import Count, Message
+
+Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # off_t
 
 
 class Confinable(Message, frozen=True, kw_only=True):
@@ -159,7 +163,7 @@ class ReadBlockParams(Message, frozen=True):
     """``len`` is 1 to 1 MiB."""
 
     handle_id: str
-    offset: Count
+    offset: Offset
     len: Count
 
 
@@ -174,7 +178,7 @@ class WriteBlockParams(Message, frozen=True):
     """``chunk`` is 1 byte to 1 MiB."""
 
     handle_id: str
-    offset: Count
+    offset: Offset
     chunk: bytes
 
 

@@ -104,7 +104,7 @@ class LogMachine(RuleBasedStateMachine):
         self.closed_seq = self.seq
         return self.seq
 
-    @rule(after_seq=cursors | st.integers(0, 10) | st.just(2**53), max_bytes=st.integers(0, 100) | st.just(2**53))
+    @rule(after_seq=cursors | st.integers(0, 10) | st.just(2**64), max_bytes=st.integers(0, 100) | st.just(2**64))
     def read(self, after_seq: int, max_bytes: int) -> None:
         ahead = [chunk for chunk in self.held() if chunk.seq > after_seq]
         fitting = [
