@@ -43,7 +43,7 @@ class HttpClient:
         for _ in range(REDIRECTS + 1):
             try:
                 response = await self._client.send(request, stream=True, follow_redirects=False)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # the last of hosts that IDNA refuses
                 raise _failed(f"{_describe(error)} for url ({_shown(request.url)})") from error
             following = response.next_request
             if params.redirect_policy == "stop" or following is None:
@@ -111,6 +111,10 @@ def _request(params: RequestParams) -> httpx.Request:
     if not _TOKEN.fullmatch(params.method):
         raise _invalid("method is invalid: invalid HTTP method")
     headers = [_header(header) for header in params.headers]
+    size = str(len(params.body_base64 or b"")).encode()
+    for value in (value for name, value in headers if name.lower() == b"content-length"):
+        if value != size:
+            raise _invalid(f"header content-length is {value.decode()}, but the body has {size.decode()} bytes")
     if not any(name.lower() == b"accept" for name, _ in headers):
         headers.append((b"accept", b"*/*"))
     return httpx.Request(params.method, _url(params.url), headers=headers, content=params.body_base64)
@@ -119,13 +123,14 @@ def _request(params: RequestParams) -> httpx.Request:
 def _url(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
+        host = url.host  # decoded here, and may be no name in any language
+    except (httpx.InvalidURL, ValueError) as error:
         raise _invalid(f"url is invalid: {error}") from error
     if not url.scheme:
         raise _invalid("url is invalid: relative URL without a base")
     if url.scheme not in ("http", "https"):
         raise _invalid(f"only supports http and https URLs, got {url.scheme}")
-    if not url.host:
+    if not host:
         raise _invalid("url is invalid: empty host")
     return url
 

@@ -71,6 +71,8 @@ async def test_a_user_in_the_url_authorizes(peer: Peer, web: Loopback) -> None:
         ("http://", "url is invalid: empty host"),
         ("http://[::1", "url is invalid: "),
         ("http://x:port/", "url is invalid: "),
+        ("http://xn--/", "url is invalid: "),
+        ("http://\u2488com/", "url is invalid: "),
     ],
 )
 async def test_what_is_no_url_of_the_web_is_refused(peer: Peer, url: str, problem: str) -> None:
@@ -88,6 +90,7 @@ async def test_what_is_no_url_of_the_web_is_refused(peer: Peer, url: str, proble
         ({"headers": header(("b ad", "x"))}, "header name is invalid: invalid HTTP header name"),
         ({"headers": header(("", "x"))}, "header name is invalid: invalid HTTP header name"),
         ({"headers": header(("x", "a\r\ny: z"))}, "header value is invalid for x: failed to parse header value"),
+        ({"headers": header(("Content-Length", "50"))}, "header content-length is 50, but the body has 0 bytes"),
         ({"headers": header(("x", "a\0"))}, "header value is invalid for x: failed to parse header value"),
     ],
 )
@@ -183,6 +186,12 @@ async def test_a_redirect_out_of_the_web_is_an_error(peer: Peer, web: Loopback) 
     fault = await peer.fault(web.url("/redirect/302/file"))
     assert (fault.code, fault.kind) == (INTERNAL_ERROR, "httpError")
     assert fault.message == "http/request failed: redirect target uses unsupported URL scheme: file"
+
+
+async def test_a_host_that_can_be_no_name_is_an_error_wherever_it_comes_from(peer: Peer, web: Loopback) -> None:
+    for url in ("http://.../", web.url("/redirect/302/http://.../"), f"http://{'a' * 64}.invalid/"):
+        fault = await peer.fault(url)
+        assert (fault.code, fault.kind) == (INTERNAL_ERROR, "httpError"), url
 
 
 async def test_ten_redirects_are_followed_and_no_more(peer: Peer, web: Loopback) -> None:
