@@ -27,6 +27,7 @@ class EventLog:
     __slots__ = (
         "_chunks",
         "_first",
+        "_last_output_seq",
         "_max_bytes",
         "_readers",
         "_seqs",
@@ -51,6 +52,7 @@ class EventLog:
         self._chunks: list[bytes | None] = []
         self._first = 0
         self._unsent: list[tuple[int, int]] = []  # seq, wire position: what may not be evicted yet. Short, mostly empty
+        self._last_output_seq = 0
         self._readers: ParkingLot | None = None  # of the long polls
         self.next_seq = 1
         self.retained_bytes = 0
@@ -64,6 +66,7 @@ class EventLog:
     def append_output(self, stream: Stream, data: bytes) -> int:
         """Number a chunk, keep it, wake the long polls. Never yields: the order of seqs is that of appends."""
         self._seqs.append(self.next_seq)
+        self._last_output_seq = self.next_seq
         self._streams.append(_NUMBERS[stream])
         self._chunks.append(data)
         self.retained_bytes += len(data)
@@ -120,7 +123,7 @@ class EventLog:
         return (
             self.closed_seq is not None
             or (self.exit_seq is not None and self.exit_seq > after_seq)
-            or (self._first < len(self._seqs) and self._seqs[-1] > after_seq)
+            or self._last_output_seq > after_seq  # evicted or not: who has missed it must hear of that
         )
 
     def read(self, after_seq: int, max_bytes: int = PAGE_BYTES) -> ReadResult:

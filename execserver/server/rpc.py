@@ -90,7 +90,7 @@ class Rpc:
         try:
             incoming = decode_request(line)
         except Malformed as malformed:
-            if not line.strip():
+            if not line.strip(b" \t\r"):  # the blanks of JSON: of no others is a line blank
                 return None
             return _failure(malformed.id, malformed.fault)
         except StrayResponse as stray:

@@ -55,6 +55,8 @@ def spawn(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
         raise Fault(INTERNAL_ERROR, "processes need Linux 5.3 or newer (pidfd_open)", "unsupportedPlatform")
     _check(command)
     try:
+        if not command.argv[0]:  # `Popen` would look for it in PATH, and find the directories themselves
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return (_spawn_on_terminal if command.size else _spawn_on_pipes)(command, guardian, kin)
     except OSError as error:
         raise _describe(error, command) from error

@@ -33,6 +33,7 @@ NO_JSON = {
     "a NUL between tokens": b'{"id":1,\x00"method":"ping"}',
     "a NUL in a string": b'{"id":1,"method":"pi\x00ng"}',
     "a line of NULs": b"\x00" * 100,
+    "a blank that JSON does not have": b"\f\v",
     "a raw control character in a string": b'{"id":1,"method":"pi\x01ng"}',
     "nesting of arrays too deep": b"[" * 100_000 + b"]" * 100_000,
     "nesting of objects too deep": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,

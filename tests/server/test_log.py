@@ -122,7 +122,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(after_seq=cursors | st.integers(0, 10))
     def ask_for_news(self, after_seq: int) -> None:
-        seen = [chunk.seq for chunk in self.held()] + ([self.exit_seq] if self.exit_seq is not None else [])
+        seen = [told.chunk.seq for told in self.told] + ([self.exit_seq] if self.exit_seq is not None else [])
         assert self.log.has_news(after_seq) == (self.closed_seq is not None or any(seq > after_seq for seq in seen))
 
     @rule(max_bytes=st.integers(0, 50))
