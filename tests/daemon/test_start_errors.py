@@ -167,7 +167,7 @@ async def test_a_size_outside_its_bounds_is_bad_params(client: Client, tty: bool
 
 
 async def test_times_that_are_none_are_bad_params(client: Client) -> None:
-    values: list[object] = [-1, 1.5, "100", True, [], 2**70]
+    values: list[object] = [-1, 1.5, "100", True, []]
     for name in ("timeoutMs", "idleTimeoutMs", "drainMs"):
         for value in values:
             error = await client.refused("process/start", processId="p", argv=["true"], **{name: value})
