@@ -1,5 +1,6 @@
 """One line in, at most one answer out: what is answered, in which order it is judged, and what is let in."""
 
+import base64
 import json
 import logging
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from execserver.lines import OVERSIZED, Oversized
+from execserver.server.bulk import LONG_BYTES
 from execserver.server.eager import step_aside
 from execserver.server.method import Method
 from execserver.server.rpc import NEVER_BUSY, Rpc, Unfinished
@@ -23,6 +25,7 @@ from execserver.wire.errors import (
     SERVER_ERROR,
     Fault,
 )
+from execserver.wire.process import WriteParams, WriteResult
 from execserver.wire.session import InitializeParams, InitializeResult
 
 MAX_IN_FLIGHT = 3
@@ -51,6 +54,7 @@ class Served:
                 "crash": Method(Empty, self.crash),
                 "fs/look": Method(Empty, self.ping),
                 "process/terminate": Method(Said, self.wait),
+                "process/write": Method(WriteParams, self.write),
                 "process/signal": Method(Said, self.wait),
             },
             self.initialize,
@@ -81,6 +85,10 @@ class Served:
         await step_aside()
         await self.go_on.wait()
         return params
+
+    async def write(self, params: WriteParams) -> WriteResult:
+        self.begun.append(params.chunk.decode())
+        return WriteResult("accepted")
 
     async def crash(self, _: Empty) -> Empty:
         raise ZeroDivisionError
@@ -343,6 +351,23 @@ async def test_what_ends_or_watches_processes_is_never_refused(method: str) -> N
     served.go_on.set()
     for unfinished in waiting:
         await served.rpc.finish(unfinished)
+
+
+@pytest.mark.parametrize("size", [3, LONG_BYTES])
+def test_a_write_is_admitted_and_begun_alike_however_long(size: int) -> None:
+    served = Served()
+    line = request("process/write", processId="p", chunk=base64.b64encode(b"x" * size).decode())
+    assert served.error(line) == (INVALID_REQUEST, 1)
+    served.shake_hands()
+    assert served.answer(line)["result"] == {"status": "accepted"}
+    assert served.begun[-1] == "x" * size
+
+
+async def test_a_request_that_the_end_of_the_session_cancels_is_answered_so() -> None:
+    served = Served().shake_hands()
+    answer = json.loads(served.rpc.give_up(served.unfinished(request("wait", "w"))))
+    assert (answer["id"], answer["error"]["code"]) == ("w", SERVER_ERROR)
+    assert answer["error"]["data"] == {"kind": "sessionEnded"}
 
 
 async def test_a_request_that_was_cancelled_is_no_longer_in_flight() -> None:
