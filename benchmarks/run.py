@@ -11,10 +11,11 @@ import platform
 import shlex
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.chart import draw
-from benchmarks.driver import BUILT, ROOT, Failed, Metrics, measure
+from benchmarks.driver import BUILT, ROOT, Failed, Metrics, awake_cores, measure
 from benchmarks.page import insert
 from benchmarks.reference import VERSION, reference_command
 from benchmarks.report import as_json, figures, markdown
@@ -75,7 +76,8 @@ def _measure_once(run: Run, workload: str, command: list[str], options: argparse
     alone = options.alone and not run.by_kernel_thread
     began = time.monotonic()
     try:
-        return measure(workload, run.options(options.quick), command, alone=alone)
+        with awake_cores() if run.awake else nullcontext():
+            return measure(workload, run.options(options.quick), command, alone=alone)
     finally:
         if alone:
             time.sleep(time.monotonic() - began)  # as long again for whoever had to wait
