@@ -36,7 +36,7 @@ class Captured:
         if data:
             self._tail.append(data)
             self._tail_bytes += len(data)
-            while self._tail_bytes - len(self._tail[0]) >= self._tail_bound:
+            while self._tail and self._tail_bytes - len(self._tail[0]) >= self._tail_bound:
                 self._tail_bytes -= len(self._tail.popleft())
 
     def finish(self) -> tuple[bytes, int]:

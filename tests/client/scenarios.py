@@ -128,6 +128,8 @@ async def run_keeps_head_and_tail(runtime: Runtime) -> None:
         result = await server.run(["sh", "-c", "seq 100000; echo end"], max_output=20)
         assert result.stdout == b"1\n2\n3\n4\n5\n" + b"\n100000\nend\n"[-10:]
         assert (result.complete, result.omitted) == (True, 588895 + 4 - 20)
+        result = await server.run(["sh", "-c", "echo out; echo err >&2"], max_output=0)
+        assert (result.stdout, result.stderr, result.complete, result.omitted) == (b"", b"", True, 8)
 
 
 @scenario
