@@ -73,9 +73,11 @@ class ClientCore:
 
     def end_of_file(self, reason: str) -> None:
         """Take the end of the server's stdout, or of its process."""
-        for line in self._lines.finish():
-            self._take_line(line)
-        self._fail(reason + self.said, Disconnected)
+        try:
+            for line in self._lines.finish():
+                self._take_line(line)
+        finally:  # whatever that line does: without the end everybody would wait for ever
+            self._fail(reason + self.said, Disconnected)
 
     def close(self) -> None:
         """End the connection by this program's own will."""

@@ -50,11 +50,19 @@ def describe_end(command: Sequence[str], returncode: int | None, stderr: Tail) -
     if returncode is None:
         reason = f"{name} closed the connection"
     elif returncode < 0:
-        reason = f"{name} was killed by {signal.Signals(-returncode).name}"
+        reason = f"{name} was killed by {_signal_name(-returncode)}"
     else:
         reason = f"{name} exited with {returncode}"
     said = stderr.text()
     return f"{reason}; its stderr ends: {said}" if said else reason
+
+
+def _signal_name(number: int) -> str:
+    """Name a signal. Most of the real-time signals (signal(7)) have no name, and still can kill."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def describe_silence(command: Sequence[str], seconds: float, said: str, stderr: Tail) -> str:

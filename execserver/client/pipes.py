@@ -111,7 +111,18 @@ class Pipes:
     # The thread
 
     def _serve(self) -> None:
-        """Move bytes until `end`."""
+        """Move bytes until `end`. Whatever ends this thread ends the connection: nobody else would wake who waits."""
+        try:
+            self._move_bytes()
+        except BaseException as error:
+            self._child.kill()  # there is nobody left to read what it says, or to see it end
+            self._child.wait()
+            self.exited.set()
+            with self._lock:
+                self._parted(f"the thread that reads from {self.argv[0]} failed: {error!r}")
+            raise
+
+    def _move_bytes(self) -> None:
         self._watch(self._bell, lambda: os.read(self._bell, 4096))
         self._watch(self._output.fileno(), self._read_output)
         self._watch(self._errors.fileno(), self._read_errors)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import execserver.client.sync
 from execserver.client.names import Disconnected, ProtocolError, RpcError
 
 from .runtimes import RUNTIMES, Runtime
@@ -109,6 +110,27 @@ async def test_a_server_that_ends_by_itself_is_a_disconnect_with_its_last_words(
         with pytest.raises(Disconnected, match="exited with 1; its stderr ends: out of luck") as caught:
             await server.call("x")
         assert server.disconnected == caught.value.reason
+
+
+@under_every_runtime
+async def test_a_server_killed_by_a_signal_without_a_name_is_a_disconnect(runtime: Runtime) -> None:
+    body = "greet(); hear(); os.kill(os.getpid(), 40)"
+    async with runtime.connect(script(body)) as server:
+        with pytest.raises(Disconnected, match="was killed by signal 40"):
+            await server.call("x")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reading_thread_that_fails_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("too much")
+
+    with execserver.client.sync.connect(script("greet(); hear(); say(id=2, result=7); time.sleep(60)")) as server:
+        monkeypatch.setattr(server._core, "feed", fail)
+        with pytest.raises(Disconnected, match=r"the thread that reads from .* failed: MemoryError"):
+            server.call("x")
+        began = time.monotonic()
+    assert time.monotonic() - began < 4  # the daemon is gone already
 
 
 @under_every_runtime
