@@ -38,6 +38,11 @@ class LineSplitter:
             self._hold(rest)
         return lines
 
+    @property
+    def unfinished(self) -> bytes:
+        """What came of the line that has not ended; empty while a line that is too long is discarded."""
+        return b"".join(self._parts)
+
     def finish(self) -> list[bytes | Oversized]:
         """End of the stream: return the last line if it had no LF."""
         return [self._end(b"")] if self._held or self._discarding else []

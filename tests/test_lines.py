@@ -68,6 +68,15 @@ def test_an_oversized_line_is_told_once_in_its_place() -> None:
     assert repr(OVERSIZED) == "OVERSIZED"
 
 
+def test_what_has_not_ended_can_be_seen() -> None:
+    splitter = LineSplitter(10)
+    splitter.feed(b"one\nPass")
+    splitter.feed(b"word: ")
+    assert splitter.unfinished == b"Password: "
+    splitter.feed(b"too much")
+    assert splitter.unfinished == b""
+
+
 def test_a_cr_in_the_middle_of_a_line_belongs_to_it() -> None:
     assert split([b"a\r", b"b\r\r\n"], 10) == [b"a\rb\r"]
 

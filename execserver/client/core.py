@@ -4,7 +4,8 @@ An adapter gives what it read to `ClientCore.feed`, sends what `ClientCore.take_
 `Source` objects. Rules:
 
 1. Lines before the first message are a banner: skipped, up to ``preamble_limit`` bytes. After it, a line that is no
-   message is garbage: it may have been an answer, so the connection is given up (`ProtocolError`).
+   message is garbage: it may have been an answer, so the connection is given up (`ProtocolError`). Not so for what
+   stands at the end of the stream without its LF: a server that dies says no more than half of something.
 2. An answer that nobody waits for, and a notification that nobody knows, are ignored. A request is answered -32601.
 3. When the connection has ended every call, waiting or new, raises `Disconnected`, or `ClosedError` if
    this program closed it.
@@ -20,7 +21,7 @@ from execserver.client.calls import Call
 from execserver.client.errors import ClosedError, Disconnected, ProtocolError
 from execserver.client.features import Features
 from execserver.client.following import Following
-from execserver.client.inbound import ExitedPush, NotAMessage, Other, OutputPush, Push, classify
+from execserver.client.inbound import ExitedPush, NotAMessage, Other, OutputPush, Push, classify, is_message
 from execserver.client.pause import Laggards
 from execserver.client.preamble import PREAMBLE_BYTES, Preamble
 from execserver.client.source import Parking, Source
@@ -75,7 +76,8 @@ class ClientCore:
         """Take the end of the server's stdout, or of its process."""
         try:
             for line in self._lines.finish():
-                self._take_line(line)
+                if self._preamble is not None or (isinstance(line, bytes) and is_message(line)):
+                    self._take_line(line)
         finally:  # whatever that line does: without the end everybody would wait for ever
             self._fail(reason + self.said, Disconnected)
 
@@ -96,7 +98,7 @@ class ClientCore:
     @property
     def said(self) -> str:
         """What came before the first message, for an error; empty after it."""
-        return "" if self._preamble is None else self._preamble.describe()
+        return "" if self._preamble is None else self._preamble.describe(self._lines.unfinished)
 
     # Calls
 
@@ -188,7 +190,7 @@ class ClientCore:
             if self._preamble is None:
                 return self._fail(f"the server sent garbage ({problem}): {line[:200]!r}", ProtocolError)
             if not self._preamble.skip(line):
-                self._fail("the command sent no JSON" + self._preamble.describe(), ProtocolError)
+                self._fail("the command sent no JSON" + self.said, ProtocolError)
             return None
         self._preamble = None
         try:

@@ -88,6 +88,15 @@ def classify(line: bytes) -> Push | Other:
     return other
 
 
+def is_message(line: bytes) -> bool:
+    """Whether ``line`` is whole: what a server that died left unfinished is no garbage."""
+    try:
+        classify(line)
+    except NotAMessage:
+        return False
+    return True
+
+
 _EVENTS = frozenset({"process/output", "process/exited", "process/closed"})
 
 

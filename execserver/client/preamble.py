@@ -25,8 +25,7 @@ class Preamble:
         self._fed += size
         return self._fed <= self._limit + FIRST_BYTES
 
-    def describe(self) -> str:
-        """Say what was skipped, for an error."""
-        if not self._tail:
-            return ""
-        return f"; it said {self._tail.decode(errors='replace').strip()!r}"
+    def describe(self, unfinished: bytes) -> str:
+        """Say what was skipped, for an error, and what stands ``unfinished`` behind it: a prompt has no LF."""
+        said = (self._tail + unfinished)[-SHOWN_BYTES:].decode(errors="replace").strip()
+        return f"; it said {said!r}" if said else ""

@@ -64,8 +64,8 @@ async def test_a_banner_without_an_end_is_given_up(runtime: Runtime) -> None:
 
 @under_every_runtime
 async def test_a_command_that_says_nothing_is_not_waited_for(runtime: Runtime) -> None:
-    with pytest.raises(Disconnected, match=r"sh did not answer initialize within 0.3 s; it said 'password\?'"):
-        async with runtime.connect(["sh", "-c", "echo 'password?'; exec sleep 60"], connect_timeout=0.3):
+    with pytest.raises(Disconnected, match=r"sh did not answer initialize within 0.3 s; it said 'password:'"):
+        async with runtime.connect(["sh", "-c", "printf 'password: '; exec sleep 60"], connect_timeout=0.3):
             raise AssertionError("unreachable")
 
 

@@ -250,6 +250,14 @@ def test_a_banner_without_lines_is_given_up() -> None:
     assert "no line of JSON" in str(peer.core.disconnected)
 
 
+def test_what_waits_for_an_answer_without_ending_its_line_is_shown() -> None:
+    peer = Peer()
+    peer.core.feed(b"Welcome\nPassword: ")
+    assert peer.core.said == "; it said 'Welcome\\nPassword:'"
+    peer.core.feed(b"x" * 3000)
+    assert peer.core.said == f"; it said {'x' * 2000!r}"
+
+
 def test_a_banner_and_no_more_is_shown() -> None:
     peer = Peer()
     call = peer.core.initialize("test")
@@ -279,6 +287,32 @@ def test_after_a_disconnect_every_call_raises_at_once(peer: Peer) -> None:
     peer.core.close()
     peer.core.feed(b"garbage\n")
     assert peer.core.disconnected == "gone"
+
+
+@pytest.mark.parametrize("cut", [b"{", b'{"method": "x", "par', b"\xff", b'{"id": 1, "result"'])
+def test_a_server_that_dies_in_the_middle_of_a_line_is_a_disconnect(peer: Peer, cut: bytes) -> None:
+    call = peer.core.call("a", {})
+    peer.core.feed(cut)
+    peer.core.end_of_file("killed")
+    with pytest.raises(Disconnected, match="killed") as caught:
+        call.take()
+    assert not isinstance(caught.value, ProtocolError)
+
+
+def test_a_line_too_long_that_never_ends_is_a_disconnect_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_module, "LINE_BYTES", 100)
+    peer = Peer()
+    peer.core.feed(b'{"method": "x"}\n' + b"a" * 200)
+    peer.core.end_of_file("killed")
+    assert peer.core.disconnected == "killed"
+
+
+def test_the_last_message_counts_without_the_end_of_its_line(peer: Peer) -> None:
+    call = peer.core.call("a", {})
+    (request,) = peer.heard()
+    peer.core.feed(b'{"id": %d, "result": 7}' % request["id"])
+    peer.core.end_of_file("gone")
+    assert call.take() == 7
 
 
 def test_one_subscription_is_for_one_consumer(peer: Peer) -> None:
