@@ -38,6 +38,7 @@ class Call(Source[T], Generic[T]):
         self._answered = False
 
     size = 0  # of its line, in bytes
+    background = False  # whether nobody asked for it: a follower that makes sure that it has all
 
     def advance(self) -> bool:
         """Whether the answer is there, or will never be."""

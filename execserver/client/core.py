@@ -28,7 +28,7 @@ from execserver.client.source import Parking, Source
 from execserver.lines import OVERSIZED, LineSplitter, Oversized
 from execserver.wire.envelope import Call as Request
 from execserver.wire.envelope import ErrorObject, Failure, Notification, encode_line
-from execserver.wire.errors import INVALID_REQUEST, METHOD_NOT_FOUND
+from execserver.wire.errors import INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
 from execserver.wire.session import InitializeResult
 
 T = TypeVar("T")
@@ -217,14 +217,19 @@ class ClientCore:
             self._refuse(message)
         elif isinstance(message.id, int) and (call := self._calls.pop(message.id, None)) is not None:
             call.settle(message)
-        elif message.id is None and self._calls:
-            self._blame_largest(message)
+        elif message.id is None and message.error:
+            self._blame_largest(message, message.error.code)
         # else: the answer to a call that was cancelled, or to nobody's
 
-    def _blame_largest(self, answer: Other) -> None:
-        """Find the call for an error without an id: what the server cannot take is a line that is too long."""
-        largest = max(self._calls, key=lambda request_id: self._calls[request_id].size)
-        if self._calls[largest].size > BACKLOG_BYTES:
+    def _blame_largest(self, answer: Other, code: int) -> None:
+        """Find the call for an error without an id: what the server cannot take is a line that is too long.
+
+        How long that is can be set, and is a server's own affair: where it says that it could not read a request, it is
+        the largest. An innocent call that fails is better than one that waits for ever.
+        """
+        sizes = {number: call.size for number, call in self._calls.items() if not call.background}
+        largest = max(sizes, key=sizes.__getitem__, default=0)
+        if sizes and (code in (INVALID_REQUEST, PARSE_ERROR) or sizes[largest] > BACKLOG_BYTES):
             self._calls.pop(largest).settle(answer)
 
     def _refuse(self, request: Other) -> None:

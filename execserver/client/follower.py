@@ -31,6 +31,8 @@ MOST_LONG_POLLS = 16  # of a connection: each is one of the server's requests in
 class _Read(Call[TextPage]):
     """A ``process/read`` whose answer goes to a follower, if that still lives."""
 
+    background = True
+
     def __init__(
         self, core: "ClientCore", request_id: int, done: Callable[["TextPage | RpcError"], None], *, wait: bool
     ) -> None:

@@ -158,6 +158,15 @@ async def test_a_server_that_reads_nothing_blocks_no_reader_and_no_end(runtime: 
 
 
 @under_every_runtime
+async def test_a_line_that_is_too_long_for_the_server_fails_and_hangs_nothing(runtime: Runtime) -> None:
+    async with runtime.connect([sys.executable, "-m", "execserver", "--max-line-bytes", "10000"]) as server:
+        process = await server.start(["cat"], stdin="pipe")
+        with pytest.raises(RpcError, match="too long"):
+            await process.write(b"x" * 20_000)
+        await server.ping()
+
+
+@under_every_runtime
 async def test_what_the_daemon_gets_is_the_callers_choice(runtime: Runtime) -> None:
     body = "greet(); hear_id = hear()['id']; say(id=hear_id, result=[dict(os.environ), os.getcwd()])"
     async with runtime.connect(script(body), env={"A": "1"}, cwd="/usr") as server:

@@ -220,8 +220,27 @@ def test_the_largest_call_is_meant_by_an_error_without_an_id(peer: Peer) -> None
     with pytest.raises(RpcError, match="line too long"):
         large.take()
     assert waits(small)
-    peer.say(id=None, error={"code": -32700, "message": "who knows"})
+
+
+@pytest.mark.parametrize("code", [-32600, -32700])
+def test_a_server_may_find_any_line_too_long(peer: Peer, code: int) -> None:
+    small, large = peer.core.call("a", {}), peer.core.call("b", "xxxx")
+    peer.say(id=None, error={"code": code, "message": "line too long"})
+    with pytest.raises(RpcError, match="line too long"):
+        large.take()
     assert waits(small)
+
+
+def test_what_is_no_error_about_a_line_is_nobodys(peer: Peer) -> None:
+    watch, small = peer.start().watch(), peer.core.call("a", {})
+    peer.say(id=None, error={"code": -32603, "message": "who knows"})
+    peer.say(id=None, result=1)
+    small.cancel()
+    watch.expire()
+    peer.say(id=None, error={"code": -32600, "message": "not the read of a follower"})
+    assert waits(small)
+    assert waits(watch)
+    assert peer.core.disconnected is None
 
 
 # The banner
