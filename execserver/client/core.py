@@ -198,7 +198,8 @@ class ClientCore:
                 self._take_other(message)
             else:
                 self._take_push(message)
-        except ValueError as problem:  # base64, or a result that is not what it must be
+        # base64, a result that is not what it must be, a number that no float holds
+        except (ValueError, ArithmeticError) as problem:
             self._fail(f"the server sent nonsense ({problem}): {line[:200]!r}", ProtocolError)
 
     def _take_push(self, push: Push) -> None:

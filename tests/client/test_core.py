@@ -207,6 +207,14 @@ def test_a_result_that_is_none_ends_the_connection(peer: Peer) -> None:
     assert "nonsense" in str(peer.core.disconnected)
 
 
+def test_a_number_beyond_all_floats_ends_the_connection(peer: Peer) -> None:
+    process = peer.start()
+    times = {"durationMs": 10**400}
+    peer.say(method="process/exited", params={"processId": "p", "seq": 1, "exitCode": 0} | times)
+    assert "nonsense" in str(peer.core.disconnected)
+    assert process.process_id == "p"
+
+
 def test_a_line_too_long_ends_the_connection(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core_module, "LINE_BYTES", 100)
     short = Peer()
