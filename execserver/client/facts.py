@@ -25,14 +25,18 @@ class Facts:
         seq = push.seq if self.exited is None else self.exited.seq
         duration = None if push.duration_ms is None else push.duration_ms / 1000
         usage = None if push.usage is None else Usage(push.usage.user_ms / 1000, push.usage.system_ms / 1000)
-        self.exited = Exited(seq, push.exit_code, push.signal, push.reason, duration, usage)
+        exited = Exited(seq, push.exit_code, push.signal, push.reason, duration, usage)
+        _check_order(exited, self.closed)
+        self.exited = exited
         self.exit_code = push.exit_code
         self.highest = max(self.highest, seq)
 
     def note_closed(self, push: wire.Closed) -> None:
         """Take ``process/closed``."""
         seq = push.seq if self.closed is None else self.closed.seq
-        self.closed = Closed(seq, push.reason, push.stdout_bytes, push.stderr_bytes)
+        closed = Closed(seq, push.reason, push.stdout_bytes, push.stderr_bytes)
+        _check_order(self.exited, closed)
+        self.closed = closed
         self.highest = max(self.highest, seq)
 
     def note_page(self, page: TextPage, missing: list[tuple[int, int]]) -> None:
@@ -65,3 +69,9 @@ class Facts:
         # Before every chunk: evicted output may be there, and the exit only if it cannot be further on.
         leading = bool(page.chunks) and last < page.chunks[0].seq
         return None if leading and not whole and first != last else last
+
+
+def _check_order(exited: Exited | None, closed: Closed | None) -> None:
+    """Raise `ValueError` for a close with a number below that of the exit: who waits for the exit would not end."""
+    if exited is not None and closed is not None and closed.seq <= exited.seq:
+        raise ValueError(f"closed has the number {closed.seq}, and exited {exited.seq}")

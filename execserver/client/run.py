@@ -9,8 +9,9 @@ from execserver.client.errors import ExecServerError, RpcError
 from execserver.client.events import Closed, Event, Exited, Lost, Output
 from execserver.client.process import ProcessCore, Write
 from execserver.client.results import Result
-from execserver.client.source import Source, nobody
+from execserver.client.source import Finished, Source, nobody
 from execserver.client.starting import RunOptions, StartOptions
+from execserver.wire.errors import SERVER_ERROR
 
 
 class Captured:
@@ -91,6 +92,8 @@ class Run(Source[Result]):
         while not self._over and self._subscription.advance():
             try:
                 self._collect(self._subscription.take())
+            except Finished:  # without the close, which a server numbered below what it had sent
+                self._given_up = True
             except ExecServerError as error:
                 self._error = error
         if self._input is not None and self._input.advance():
@@ -113,7 +116,9 @@ class Run(Source[Result]):
         self._detach()
         if self._error is not None:
             raise self._error
-        assert self._exited is not None
+        if self._exited is None:
+            problem = f"process {self._process.process_id} closed, and the server does not say how it exited"
+            raise RpcError(SERVER_ERROR, problem)
         (stdout, left_out), (stderr, left_out_too) = (stream.finish() for stream in self._captured.values())
         exited = self._exited
         return Result(

@@ -22,6 +22,7 @@ from execserver.client.events import Closed, Exited, Output
 from execserver.client.follower import FRUITLESS_SECONDS, IDLE_SECONDS, PROMPT_SECONDS
 from execserver.client.pause import HAND_OVER_SECONDS, STALL_SECONDS, Pause
 from execserver.client.process import ProcessCore
+from execserver.client.run import Run
 from execserver.client.source import Finished, Source
 from execserver.client.starting import StartOptions, begin_start
 from execserver.client.subscription import REORDER_SECONDS, Subscription
@@ -687,6 +688,54 @@ def test_a_wait_for_a_process_that_the_server_forgot_is_an_error(peer: Peer) -> 
     assert watch.advance()
     with pytest.raises(RpcError, match="unknown"):
         watch.take()
+
+
+# A whole run
+
+
+def begin_run(peer: Peer, **options: Any) -> Run:
+    defaults: dict[str, Any] = {"data": None, "timeout": None, "max_output": None, "drain": 0.5}
+    return Run(peer.start(), lambda: 0.0, **defaults | options)
+
+
+def test_a_close_below_the_exit_ends_the_connection(peer: Peer) -> None:
+    run = begin_run(peer)
+    peer.output(1)
+    peer.exited(2)
+    assert waits(run)
+    peer.closed(1)
+    assert run.advance()
+    with pytest.raises(ProtocolError, match="closed has the number 1, and exited 2"):
+        run.take()
+
+
+def test_an_exit_behind_the_close_ends_the_connection(peer: Peer) -> None:
+    process = peer.start()
+    peer.closed(1)
+    peer.exited(2)
+    assert "nonsense" in str(peer.core.disconnected)
+    assert process.process_id == "p"
+
+
+def test_a_close_below_the_output_ends_the_run_of_what_exited(peer: Peer) -> None:
+    run = begin_run(peer)
+    peer.output(1)
+    peer.exited(2)
+    peer.output(3)
+    peer.output(4)
+    assert waits(run)
+    peer.closed(3)
+    assert run.advance()
+    result = run.take()
+    assert (result.exit_code, result.stdout, result.complete) == (7, b"hihihi", False)
+
+
+def test_a_close_without_an_exit_is_an_error_of_the_run(peer: Peer) -> None:
+    run = begin_run(peer)
+    peer.closed(1)
+    assert run.advance()
+    with pytest.raises(RpcError, match="process p closed, and the server does not say how it exited"):
+        run.take()
 
 
 # Pausing
