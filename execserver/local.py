@@ -47,6 +47,7 @@ class _MemoryWire(TrioDriver):
         self.core.send_soon = self._send_soon
         self._sent = trio.Event()
         self._closed = False
+        self._paused = False  # for the next write already
 
     async def serve(self, limits: Limits) -> None:
         """Serve until `close`. Not cancelled with the caller: its end is bounded, and must not be cut short."""
@@ -73,14 +74,16 @@ class _MemoryWire(TrioDriver):
 
     def write(self, data: bytes | memoryview) -> int:
         """See `Wire`. Refuses for the moment that a consumer who is a little behind is given, and never else."""
-        if self.core.laggards and not Pause(self.core).advance():
+        if self.core.laggards and not self._paused and not Pause(self.core).advance():
             raise BlockingIOError
+        self._paused = False
         self.core.feed(bytes(data))
         return len(data)
 
     async def wait_writable(self) -> None:
         """See `Wire`."""
         await self.wait(Pause(self.core))
+        self._paused = True
         await trio.lowlevel.checkpoint()
 
     async def wait_gone(self) -> None:

@@ -13,7 +13,7 @@ An adapter gives what it read to `ClientCore.feed`, sends what `ClientCore.take_
 
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from msgspec import UNSET
 
@@ -24,7 +24,7 @@ from execserver.client.following import Following
 from execserver.client.inbound import ExitedPush, NotAMessage, Other, OutputPush, Push, classify, is_message
 from execserver.client.pause import Laggards
 from execserver.client.preamble import PREAMBLE_BYTES, Preamble
-from execserver.client.source import Parking, Source
+from execserver.client.source import Parking
 from execserver.lines import OVERSIZED, LineSplitter, Oversized
 from execserver.wire.envelope import Call as Request
 from execserver.wire.envelope import ErrorObject, Failure, Notification, encode_line
@@ -51,7 +51,8 @@ class ClientCore:
         self._error: type[Disconnected] | type[ClosedError] = Disconnected
         self._processes: WeakValueDictionary[str, Following] = WeakValueDictionary()
         self.features = Features()
-        self.long_polls = 0
+        self.long_polls = 0  # in flight, also those of followers that are gone
+        self.pollers: WeakSet[object] = WeakSet()  # the followers whose long poll is in flight
         self.parking = Parking()
         self.laggards = Laggards(lossless=lossless)
         self.parking.on_park = self.laggards.parked
@@ -162,9 +163,10 @@ class ClientCore:
         process = self._processes.get(process_id)
         return process is not None and process.facts.closed is None
 
-    def idle_but_for(self, served: Callable[[Source[Any]], bool]) -> bool:
-        """Whether no answer is awaited, and nobody waits but for what is ``served`` already."""
-        return not self._calls and not self.parking.waits_besides(served)
+    @property
+    def answers_awaited(self) -> bool:
+        """Whether a call is in flight that somebody asked for."""
+        return not all(call.background for call in self._calls.values())
 
     # Inside
 

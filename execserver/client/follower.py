@@ -26,6 +26,7 @@ PROMPT_SECONDS = 0.02  # before the next question, when the last one brought som
 FRUITLESS_SECONDS = 0.1  # before the next read, when one was refused ("server busy") or brought nothing
 LONG_POLL_SECONDS = 20.0
 MOST_LONG_POLLS = 16  # of a connection: each is one of the server's requests in flight (256 by default)
+MOST_ABANDONED = 48  # more, of followers that are gone: no request takes a long poll back
 
 
 class _Read(Call[TextPage]):
@@ -52,6 +53,8 @@ class _Read(Call[TextPage]):
 class Follower(Source[T], Generic[T]):
     """What a subscription and a watch share: one read in flight, and patience."""
 
+    takes_turns = True
+
     def __init__(self, core: "ClientCore", facts: Facts) -> None:
         self._core = core
         self._facts = facts
@@ -75,16 +78,24 @@ class Follower(Source[T], Generic[T]):
 
     def _read(self, after_seq: int, max_bytes: int, *, wait: bool = False) -> None:
         self._reading, self._read_after = True, after_seq
-        wait = wait and self._core.long_polls < MOST_LONG_POLLS
+        wait = wait and self._may_poll
         params = {"processId": self._facts.process_id, "afterSeq": after_seq, "maxBytes": max_bytes}
         if wait:
             params["waitMs"] = round(LONG_POLL_SECONDS * 1000)
+            self._core.pollers.add(self)
         self._core.send(
             "process/read", params, lambda request_id: _Read(self._core, request_id, self._answered, wait=wait)
         )
 
+    @property
+    def _may_poll(self) -> bool:
+        """Whether the connection has a long poll left. What is collected with one in flight gives its own back."""
+        core = self._core
+        return len(core.pollers) < MOST_LONG_POLLS and core.long_polls < MOST_LONG_POLLS + MOST_ABANDONED
+
     def _answered(self, outcome: TextPage | RpcError) -> None:
         self._reading = False
+        self._core.pollers.discard(self)
         if isinstance(outcome, TextPage):
             progress = self._take_page(outcome)
             self._fruitless = not progress and self._hungry

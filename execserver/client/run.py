@@ -50,6 +50,8 @@ class Captured:
 class Run(Source[Result]):
     """A process followed to its end, or for ``drain`` seconds after its exit. ``clock`` gives seconds."""
 
+    takes_turns = True
+
     def __init__(
         self,
         process: ProcessCore,

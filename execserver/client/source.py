@@ -28,6 +28,7 @@ class Source(Generic[T_co]):
     """Something to wait for; see the module's docstring."""
 
     wake: Callable[[], None] = staticmethod(nobody)
+    takes_turns = False  # whether a reader who waits for slow consumers may let it wait a little: it follows pushes
 
     @property
     def patience(self) -> float | None:
@@ -70,9 +71,8 @@ class Parking:
             self._sources.discard(source)
             source.wake = nobody
 
-    def waits_besides(self, served: Callable[[Source[object]], bool]) -> bool:
-        """Whether somebody waits for a source that is not ``served``."""
-        return any(not served(source) for source in self._sources)
+    def __iter__(self) -> Iterator[Source[object]]:
+        return iter(self._sources)
 
     def wake_all(self) -> None:
         """Wake everybody that waits."""

@@ -37,6 +37,11 @@ class Subscription(Follower[Event]):
         """Whether `Closed` has been given."""
         return self._buffer.finished
 
+    @property
+    def ready(self) -> bool:
+        """Whether its consumer could take an event."""
+        return self._buffer.ready
+
     def begin(self, limit: int) -> None:
         """A consumer takes it over, with a bound of its own."""
         self._buffer.limit = limit
@@ -85,8 +90,7 @@ class Subscription(Follower[Event]):
         """Give the next event. `Finished` after `Closed`; `Disconnected` after all that was received in order."""
         if self._buffer.ready:
             event = self._buffer.pop()
-            if self._core.laggards:
-                self._core.laggards.took(self, behind=self._buffer.half_full)
+            self._core.laggards.took(self, behind=self._buffer.half_full)
             return event
         if self._buffer.finished:
             raise Finished

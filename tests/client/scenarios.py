@@ -332,6 +332,31 @@ async def a_consumer_that_pauses_at_each_event_loses_nothing_while_it_is_alone(r
 
 
 @scenario
+async def a_consumer_that_is_a_little_slow_loses_nothing_beside_others_who_follow(runtime: Runtime) -> None:
+    size = 16 << 20
+    async with runtime.connect() as server:
+        quiet = await server.start(["cat"], stdin="pipe")
+        process = await server.start(["head", "-c", str(size), "/dev/zero"])
+
+        async def slow() -> int:
+            received = 0
+            async for event in process.events():
+                assert not isinstance(event, Lost)
+                if isinstance(event, Output):
+                    received += len(event.data)
+                    await runtime.sleep(0.001)
+            await quiet.close_stdin()
+            return received
+
+        async def follow() -> None:
+            async for _ in quiet.events():
+                pass
+
+        received, _, exited = await runtime.together(slow, follow, process.wait)
+        assert (received, exited.exit_code) == (size, 0)
+
+
+@scenario
 async def the_callers_error_leaves_as_itself(runtime: Runtime) -> None:
     with pytest.raises(KeyError, match="mine") as caught:
         async with runtime.connect():

@@ -20,7 +20,7 @@ from execserver.client.errors import (
 )
 from execserver.client.events import Closed, Exited, Output
 from execserver.client.follower import FRUITLESS_SECONDS, IDLE_SECONDS, PROMPT_SECONDS
-from execserver.client.pause import HAND_OVER_SECONDS, STALL_SECONDS, Pause
+from execserver.client.pause import HAND_OVER_SECONDS, STALL_SECONDS, TURN_SECONDS, Pause
 from execserver.client.process import ProcessCore
 from execserver.client.run import Run
 from execserver.client.source import Finished, Source
@@ -619,6 +619,29 @@ def test_only_some_of_the_silent_wait_at_the_server(peer: Peer) -> None:
     assert sum("waitMs" in request["params"] for request in peer.heard()) == 16
 
 
+def test_who_is_gone_gives_the_place_of_its_long_poll_to_others(peer: Peer) -> None:
+    watches = [peer.start(str(number)).watch() for number in range(16)]
+    for watch in watches:
+        watch.expire()
+    peer.heard()
+    del watch, watches
+    later = [peer.start(f"later {number}").watch() for number in range(60)]
+    asked = []
+    for watch in later:
+        watch.expire()
+        asked += peer.heard()
+    assert sum("waitMs" in request["params"] for request in asked) == 16
+
+
+def test_long_polls_of_who_is_gone_do_not_fill_the_server(peer: Peer) -> None:
+    for _ in range(100):
+        peer.start().watch().expire()
+        (request,) = peer.heard()
+        peer.say(method="process/closed", params={"processId": "p", "seq": 1})
+    assert "waitMs" not in request["params"]
+    assert peer.core.long_polls == 64
+
+
 def test_a_busy_server_is_asked_again(peer: Peer) -> None:
     process = peer.start()
     events = process.subscribe()
@@ -766,17 +789,119 @@ def test_reading_pauses_for_a_consumer_that_is_behind(peer: Peer) -> None:
     assert process.process_id == "p"
 
 
-def test_reading_does_not_pause_while_anybody_else_waits(peer: Peer) -> None:
-    process, events = flooded(peer)
+def test_reading_does_not_pause_while_an_answer_is_awaited(peer: Peer) -> None:
+    kept = flooded(peer)
     pause = Pause(peer.core)
+    woken = []
+    with peer.core.parking.park(pause, lambda: woken.append(1)):
+        assert waits(pause)
+        call = peer.core.call("a", {})
+        with peer.core.parking.park(call, lambda: None):
+            assert woken
+        assert pause.advance()
+    assert kept
+
+
+def test_reading_does_not_pause_while_somebody_waits_for_room(peer: Peer) -> None:
+    kept = flooded(peer)
+    with peer.core.parking.park(Room(peer.core), lambda: None):
+        assert Pause(peer.core).advance()
+    assert kept
+
+
+def test_who_follows_pushes_takes_turns_with_who_is_behind(peer: Peer) -> None:
+    process, events = flooded(peer)
+    watch = process.watch()
+    watch.expire()  # its own read is no answer that anybody awaits
+    pause = Pause(peer.core)
+    woken = []
+    with peer.core.parking.park(pause, lambda: woken.append(1)):
+        assert waits(pause)
+        assert pause.patience == STALL_SECONDS
+        with peer.core.parking.park(events, lambda: None):  # is served: it has not run yet
+            assert waits(pause)
+            assert pause.patience == STALL_SECONDS
+        woken.clear()
+        with peer.core.parking.park(watch, lambda: None):
+            assert woken
+            assert waits(pause)
+        assert pause.patience == TURN_SECONDS
+        woken.clear()
+        with peer.core.parking.park(process.watch(), lambda: None):
+            assert not woken  # who comes and goes does not prolong it
+        pause.expire()
+        assert pause.advance()
+
+
+def test_who_follows_pushes_is_not_delayed_for_ever_by_who_has_stopped(peer: Peer) -> None:
+    process, _ = kept = flooded(peer)
+    turns = 0
+    with peer.core.parking.park(process.watch(), lambda: None):
+        while peer.core.laggards:
+            pause = Pause(peer.core)
+            assert waits(pause)
+            pause.expire()
+            turns += 1
+    assert turns * TURN_SECONDS <= STALL_SECONDS + TURN_SECONDS
+    assert kept
+
+
+def test_a_consumer_at_work_does_not_keep_alive_the_wait_for_one_that_has_stopped(peer: Peer) -> None:
+    process = peer.start()
+    busy, stopped = process.subscribe(), process.subscribe()
+    for seq in range(1, 9):
+        peer.output(seq, "aaaa" * 30_000)
+    pause = Pause(peer.core)
+    busy.take()
+    pause.expire()
+    assert (busy in peer.core.laggards, stopped in peer.core.laggards) == (True, False)
+    peer.output(9, "aaaa" * 10_000)  # and there is room for it
+    assert stopped not in peer.core.laggards
+    stopped.take()
+    assert stopped in peer.core.laggards
+
+
+def test_a_consumer_that_has_caught_up_is_not_waited_for(peer: Peer) -> None:
+    kept, events = flooded(peer)
+    for _ in range(3):
+        events.take()
+    assert not peer.core.laggards
+    assert kept
+
+
+def test_nobody_waits_for_a_consumer_who_waits_for_the_wire(peer: Peer) -> None:
+    process = peer.start()
+    events = process.subscribe()
+    for seq in range(2, 8):  # the first is missing
+        peer.output(seq, "aaaa" * 30_000)
+    assert waits(events)
+    assert not peer.core.laggards
+    pause = Pause(peer.core)
+    assert pause.advance()
+    peer.output(1)
+    assert peer.core.laggards
+    events.take()
     with peer.core.parking.park(pause, lambda: None):
         assert waits(pause)
-        with peer.core.parking.park(events, lambda: None):
-            assert waits(pause)
-        with peer.core.parking.park(process.watch(), lambda: None):
-            assert pause.advance()
+
+
+def test_who_begins_to_wait_for_the_wire_is_not_waited_for(peer: Peer) -> None:
+    process = peer.start()
+    events = process.subscribe()
+    for seq in (1, *range(3, 9)):
+        peer.output(seq, "aaaa" * 30_000)
+    pause = Pause(peer.core)
+    woken = []
+    with (
+        peer.core.parking.park(pause, lambda: woken.append(1)),
+        peer.core.parking.park(process.watch(), lambda: None),
+    ):
         assert waits(pause)
-        peer.core.call("a", {})
+        woken.clear()
+        events.take()
+        assert waits(events)
+        with peer.core.parking.park(events, lambda: None):
+            assert woken
         assert pause.advance()
 
 
@@ -784,6 +909,7 @@ def test_a_consumer_that_takes_nothing_is_not_waited_for_again(peer: Peer) -> No
     process, events = flooded(peer)
     pause = Pause(peer.core)
     events.take()
+    assert waits(pause)
     assert pause.patience == STALL_SECONDS
     pause.expire()
     assert waits(pause)
@@ -808,10 +934,9 @@ def test_a_lossless_connection_waits_without_end() -> None:
 def test_a_reader_in_another_thread_hands_over_although_others_wait(peer: Peer) -> None:
     process, _ = kept = flooded(peer)
     pause = Pause(peer.core, threads=True)
-    assert pause.patience == STALL_SECONDS
-    with peer.core.parking.park(process.watch(), lambda: None):
-        assert pause.patience == HAND_OVER_SECONDS
-        assert waits(pause)
-        pause.expire()
-        assert pause.advance()
-    assert kept
+    peer.core.call("a", {})
+    assert waits(pause)
+    assert pause.patience == HAND_OVER_SECONDS
+    pause.expire()
+    assert pause.advance()
+    assert (process.process_id, bool(kept)) == ("p", True)

@@ -211,7 +211,7 @@ class Conversation:
         self.world.run()
         if garbage:
             assert core.disconnected is not None, "garbage went unnoticed"
-        assert not core.parking.waits_besides(lambda source: isinstance(source, Pause)), "somebody is still parked"
+        assert all(isinstance(source, Pause) for source in core.parking), "somebody is still parked"
         if not self.may_end:
             assert core.disconnected is None, core.disconnected
         if core.disconnected is not None:
