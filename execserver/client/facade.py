@@ -90,9 +90,9 @@ class Server:
         kept of each stream; without it the whole output is held. With ``check`` raises `ProcessFailed` unless the exit
         code is 0. When it is cancelled the process is terminated.
         """
-        start_options, left = prepare_run(self._core, options, input, timeout)
+        start_options = prepare_run(self._core, options, input, timeout)
         process = await self._begin(argv, start_options)
-        run = Run(process, self._driver.clock, data=input, timeout=left, max_output=max_output, drain=drain)
+        run = Run(process, self._driver.clock, data=input, timeout=timeout, max_output=max_output, drain=drain)
         result = await self._driver.wait(run)
         if check and (result.exit_code != 0 or result.timed_out):
             raise ProcessFailed(result, list(argv))

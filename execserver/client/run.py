@@ -65,7 +65,9 @@ class Run(Source[Result]):
         self._process = process
         self._clock = clock
         self._began = clock()
-        self._timeout_at = None if timeout is None else self._began + timeout
+        kept_by_server = timeout is not None and "timeoutMs" in process.core.features  # which keeps it better
+        self._kept_timeout = timeout if kept_by_server else None
+        self._timeout_at = None if timeout is None or kept_by_server else self._began + timeout
         self._drain = drain
         self._drained_at: float | None = None
         self._captured = {"stdout": Captured(max_output), "stderr": Captured(max_output)}
@@ -130,7 +132,7 @@ class Run(Source[Result]):
             stdout,
             stderr,
             self._ended_at - self._began if exited.duration is None else exited.duration,
-            timed_out=self._timed_out or exited.reason == "timeout",
+            timed_out=self._timed_out or self._server_timed_out(exited),
             complete=self._complete,
             omitted=left_out + left_out_too,
         )
@@ -165,6 +167,12 @@ class Run(Source[Result]):
             case Closed():
                 self._closed = event
 
+    def _server_timed_out(self, exited: Exited) -> bool:
+        """Whether the server ended it. A page gives no reason: when the push was lost, the time must tell."""
+        if exited.reason is not None or self._kept_timeout is None:
+            return exited.reason == "timeout"
+        return self._ended_at - self._began >= self._kept_timeout
+
     def _check_input(self, written: Write) -> None:
         self._input = None
         try:
@@ -191,15 +199,12 @@ class Run(Source[Result]):
             self._input.cancel()
 
 
-def prepare_run(
-    core: ClientCore, options: RunOptions, data: bytes | None, timeout: float | None
-) -> tuple[StartOptions, float | None]:
-    """Give what to start with, and the timeout that is left to `Run`: the server keeps it better if it can."""
+def prepare_run(core: ClientCore, options: RunOptions, data: bytes | None, timeout: float | None) -> StartOptions:
+    """Give what to start with: the timeout only where the server can keep it, or else `Run` does."""
     prepared: StartOptions = {**options}  # type: ignore[typeddict-item]
     if data is not None:
         core.features.require("closeStdin")  # what reads its stdin to the end would never end
         prepared["stdin"] = "pipe"
     if timeout is not None and "timeoutMs" in core.features:
         prepared["timeout"] = timeout
-        timeout = None
-    return prepared, timeout
+    return prepared

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -716,9 +717,35 @@ def test_a_wait_for_a_process_that_the_server_forgot_is_an_error(peer: Peer) -> 
 # A whole run
 
 
-def begin_run(peer: Peer, **options: Any) -> Run:
+def begin_run(peer: Peer, clock: Callable[[], float] = lambda: 0.0, **options: Any) -> Run:
     defaults: dict[str, Any] = {"data": None, "timeout": None, "max_output": None, "drain": 0.5}
-    return Run(peer.start(), lambda: 0.0, **defaults | options)
+    return Run(peer.start(), clock, **defaults | options)
+
+
+@pytest.mark.parametrize(("seconds", "timed_out"), [(4.9, False), (5.0, True)])
+def test_a_timeout_of_the_server_is_known_by_the_time_when_the_exit_was_not_pushed(
+    peer: Peer, seconds: float, timed_out: bool
+) -> None:
+    now = 0.0
+    run = begin_run(peer, lambda: now, timeout=5)
+    assert waits(run)
+    run.expire()
+    now = seconds
+    peer.answer(page(next_seq=3, exited=True, exitCode=0, exitSeq=1, closed=True, closedSeq=2))
+    assert run.advance()
+    result = run.take()
+    assert (result.reason, result.timed_out) == (None, timed_out)
+
+
+def test_a_timeout_that_the_client_keeps_is_its_own_to_know(plain_peer: Peer) -> None:
+    now = 0.0
+    run = begin_run(plain_peer, lambda: now, timeout=5)
+    assert waits(run)
+    now = 6.0
+    plain_peer.exited(1)  # by itself: nobody has ended it
+    plain_peer.closed(2)
+    assert run.advance()
+    assert not run.take().timed_out
 
 
 def test_a_close_below_the_exit_ends_the_connection(peer: Peer) -> None:
