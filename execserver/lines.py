@@ -17,7 +17,7 @@ class Oversized:
 OVERSIZED: Final = Oversized()
 
 
-_LONG_BYTES: Final = 4096  # of a line: from here on finding its end costs more than the call that finds it
+_LONG_BYTES: Final = 4096  # of a line: from here on looking at each byte of it costs more than the call that does not
 
 
 class LineSplitter:
@@ -30,9 +30,12 @@ class LineSplitter:
         self._held = 0
         self._discarding = False
 
-    def feed(self, data: bytes) -> list[bytes | Oversized]:
-        """Take what arrived; return the lines that it ended, without their endings, blank ones too."""
-        *ended, rest = data.split(b"\n") if data.find(b"\n", 0, _LONG_BYTES) >= 0 else _split_long(data)
+    def feed(self, data: bytes | bytearray, size: int | None = None) -> list[bytes | Oversized]:
+        """Take what arrived; return the lines that it ended, without their endings, blank ones too.
+
+        ``size`` is for a buffer that is used again: so many bytes of it are new. Nothing of it is kept.
+        """
+        *ended, rest = _split(data, len(data) if size is None else size)
         lines = [self._end(piece) for piece in ended]
         if rest:
             self._hold(rest)
@@ -70,12 +73,17 @@ class LineSplitter:
         return OVERSIZED if discarded or len(piece) > self._limit else piece
 
 
-def _split_long(data: bytes) -> list[bytes]:
-    """Split as `bytes.split` does, but by memchr(3): `split` looks at each byte by itself."""
+def _split(data: bytes | bytearray, size: int) -> list[bytes]:
+    """Split at each LF. Long lines by memchr(3): `bytes.split` looks at each byte by itself."""
+    view = memoryview(data)[:size]
+    first = data.find(b"\n", 0, min(size, _LONG_BYTES))
+    # The first may be the rest of a long one.
+    if first >= 0 and data.find(b"\n", first + 1, min(size, first + _LONG_BYTES)) >= 0:
+        return bytes(view).split(b"\n")
     pieces = []
     begin = 0
-    while (end := data.find(b"\n", begin)) >= 0:
-        pieces.append(data[begin:end])
+    while (end := data.find(b"\n", begin, size)) >= 0:
+        pieces.append(bytes(view[begin:end]))
         begin = end + 1
-    pieces.append(data[begin:])
+    pieces.append(bytes(view[begin:]))
     return pieces

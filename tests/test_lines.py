@@ -44,6 +44,21 @@ def test_long_lines_are_split_as_short_ones_are(pieces: list[bytes]) -> None:
     assert split([stream], 20_000) == split(pieces, 20_000) == naive(stream, 20_000)
 
 
+@given(st.lists(st.sampled_from([b"x" * 5000, b"y" * 100, b"\n", b"z\r\n"]), max_size=12), st.integers(1, 4000))
+def test_a_buffer_may_be_used_again(pieces: list[bytes], size: int) -> None:
+    stream = b"".join(pieces)
+    splitter = LineSplitter(20_000)
+    buffer = bytearray(b"\n" * 4000)  # what is behind the new bytes does not count
+    lines: list[bytes | Oversized] = []
+    for start in range(0, len(stream), size):
+        part = stream[start : start + size]
+        buffer[: len(part)] = part
+        lines += splitter.feed(buffer, len(part))
+        buffer[:] = b"\n" * 4000
+    assert lines + splitter.finish() == naive(stream, 20_000)
+    assert {type(line) for line in lines} <= {bytes, Oversized}
+
+
 def test_a_line_comes_as_soon_as_it_has_ended() -> None:
     splitter = LineSplitter(10)
     assert splitter.feed(b"on") == []

@@ -62,15 +62,16 @@ class ClientCore:
 
     # What the adapter does
 
-    def feed(self, data: bytes) -> None:
-        """Take what was read. Never raises: what is wrong with it ends the connection."""
+    def feed(self, data: bytes | bytearray, size: int | None = None) -> None:
+        """Take what was read, see `LineSplitter.feed`. Never raises: what is wrong with it ends the connection."""
         if self.disconnected is not None:
             return
-        for line in self._lines.feed(data):
+        size = len(data) if size is None else size
+        for line in self._lines.feed(data, size):
             self._take_line(line)
             if self.disconnected is not None:
                 return
-        if self._preamble is not None and not self._preamble.bear(len(data)):
+        if self._preamble is not None and not self._preamble.bear(size):
             self._fail("the command sent no line of JSON" + self.said, ProtocolError)
 
     def end_of_file(self, reason: str) -> None:
