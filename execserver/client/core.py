@@ -21,7 +21,7 @@ from execserver.client.calls import Call
 from execserver.client.errors import ClosedError, Disconnected, ProtocolError
 from execserver.client.features import Features
 from execserver.client.following import Following
-from execserver.client.inbound import ExitedPush, NotAMessage, Other, OutputPush, Push, classify, is_message
+from execserver.client.inbound import ClosedPush, ExitedPush, NotAMessage, Other, Push, classify, is_message
 from execserver.client.pause import Laggards
 from execserver.client.preamble import PREAMBLE_BYTES, Preamble
 from execserver.client.source import Parking
@@ -209,12 +209,12 @@ class ClientCore:
         process = self._processes.get(push.params.process_id)
         if process is None:
             return
-        if isinstance(push, OutputPush):
-            process.take_output(push.params)
-        elif isinstance(push, ExitedPush):
+        if isinstance(push, ExitedPush):
             process.take_exited(push.params)
-        else:
+        elif isinstance(push, ClosedPush):
             process.take_closed(push.params)
+        else:
+            process.take_output(push.params)
 
     def _take_other(self, message: Other) -> None:
         if message.method is not UNSET:

@@ -10,7 +10,7 @@ from weakref import ref
 from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.events import Output
 from execserver.client.facts import Facts
-from execserver.client.inbound import OutputParams
+from execserver.client.inbound import LongOutput, OutputParams
 from execserver.client.subscription import Subscription
 from execserver.client.watch import Watch
 from execserver.wire import process as wire
@@ -53,7 +53,7 @@ class Following:
         """Wait for the exit, or for the close."""
         return self._add(self._watches, Watch(self._core, self.facts, closed=closed))
 
-    def take_output(self, push: OutputParams) -> None:
+    def take_output(self, push: OutputParams | LongOutput) -> None:
         """``process/output``: decoded once, and only if somebody has room for it."""
         self.facts.highest = max(self.facts.highest, push.seq)
         decoded: Output | None = None

@@ -3,11 +3,13 @@
 `classify` judges by shape alone; who waits for it is the core's business. The chunk of an output stays text until
 somebody wants its bytes (`decode_text`): a push that nobody follows, or that a full buffer refuses, costs no more.
 
-Measured for a chunk of 64 KiB (CPython 3.11): decoding the line with the chunk as text 21 µs, with the chunk as
-``bytes`` 60 µs, as text and then through pybase64 26 µs; two passes, envelope first, 46 µs.
+Measured for a chunk of 64 KiB (CPython 3.11): decoding the line with the chunk as text 15 µs, with the chunk as
+``bytes`` 43 µs, as text and then through pybase64 18 µs; two passes, envelope first, 60 µs. Cut out of the line
+unread, and then through pybase64, 9 µs.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -30,6 +32,21 @@ class OutputPush(Struct, frozen=True, gc=False, tag_field="method", tag="process
     """``process/output``."""
 
     params: OutputParams
+
+
+class LongOutput(NamedTuple):
+    """`OutputParams` whose chunk was cut out of its line; only decoding it will say whether it is base64."""
+
+    process_id: str
+    seq: int
+    stream: wire_process.Stream
+    chunk: memoryview
+
+
+class LongOutputPush(NamedTuple):
+    """``process/output`` with a long chunk."""
+
+    params: LongOutput
 
 
 class ExitedPush(Struct, frozen=True, gc=False, tag_field="method", tag="process/exited"):
@@ -58,21 +75,27 @@ class Other(Struct, frozen=True, gc=False):
         return self.method is not UNSET or (self.id is not UNSET and (self.result is not UNSET or bool(self.error)))
 
 
-Push = OutputPush | ExitedPush | ClosedPush
+Push = OutputPush | LongOutputPush | ExitedPush | ClosedPush
+
+_LONG_BYTES = 4096  # of a line: below it there is nothing to be won by cutting
+_HEAD_BYTES = 512  # in which a chunk must begin
+_CHUNK = b'"chunk":"'
 
 
 class NotAMessage(Exception):
     """A line that no server of this protocol sends: garbage, or a banner."""
 
 
-_decode_push: Callable[[bytes], Push] = msgspec.json.Decoder(OutputPush | ExitedPush | ClosedPush).decode
+_decode_push: Callable[[bytes], OutputPush | ExitedPush | ClosedPush] = msgspec.json.Decoder(
+    OutputPush | ExitedPush | ClosedPush
+).decode
 _decode_other = msgspec.json.Decoder(Other).decode
 
 
 def classify(line: bytes) -> Push | Other:
     """Say what ``line`` is. Raises `NotAMessage`, also for an event whose params are not what they must be."""
     try:
-        return _decode_push(line)
+        return (_cut(line) if len(line) > _LONG_BYTES else None) or _decode_push(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # most often an answer: it has no method
     try:
@@ -95,6 +118,24 @@ def is_message(line: bytes) -> bool:
     except NotAMessage:
         return False
     return True
+
+
+def _cut(line: bytes) -> LongOutputPush | None:
+    """Take a long output as our server and the reference server write it: the chunk last, with no escape in it.
+
+    Then the chunk need not be read in order to find its end. None for any other line.
+    """
+    start = line.find(_CHUNK, 0, _HEAD_BYTES) + len(_CHUNK)
+    if start < len(_CHUNK) or line[-3:] != b'"}}' or line.find(b'"', start, -3) >= 0 or line.find(b"\\", start) >= 0:
+        return None
+    head = line[:start]
+    if head.count(b"{") != 2 or b"}" in head:  # else it might be the chunk of something else
+        return None
+    push = _decode_push(head + b'"}}')
+    if not isinstance(push, OutputPush):
+        return None
+    params = push.params
+    return LongOutputPush(LongOutput(params.process_id, params.seq, params.stream, memoryview(line)[start:-3]))
 
 
 _EVENTS = frozenset({"process/output", "process/exited", "process/closed"})

@@ -31,8 +31,8 @@ def encode_text(data: bytes | bytearray | memoryview) -> str:
     return str(msgspec.to_builtins(bytes(data)))
 
 
-def decode_text(text: str) -> bytes:
-    """Decode, strictly. Raises `ValueError`."""
+def decode_text(text: str | memoryview) -> bytes:
+    """Decode text, or the bytes of its characters, strictly. Raises `ValueError`."""
     if pybase64 is not None:
         return pybase64.b64decode(text, validate=True)
-    return msgspec.convert(text, bytes)  # its error is a ValueError as well
+    return msgspec.convert(str(text, "ascii") if isinstance(text, memoryview) else text, bytes)  # a ValueError as well

@@ -38,7 +38,7 @@ def test_it_is_standard_base64_padded(one: ModuleType, data: bytes) -> None:
     text = base64.b64encode(data)
     assert one.encode_base64(data) == text
     assert one.encode_text(memoryview(data)) == text.decode()
-    assert one.decode_text(text.decode()) == data
+    assert one.decode_text(text.decode()) == one.decode_text(memoryview(text)) == data
 
 
 @both
@@ -46,5 +46,6 @@ def test_it_is_standard_base64_padded(one: ModuleType, data: bytes) -> None:
     "text", ["Y", "YQ", "YQ=", "YQ===", "=", "Y Q=", "YWJj\n", "YW-_", "YQ==YQ==", "YQ==YWJj", "YWJjé", "YWJj\0"]
 )
 def test_what_is_no_base64_is_refused(one: ModuleType, text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        one.decode_text(text)
+    for form in (text, memoryview(text.encode())):
+        with pytest.raises(ValueError, match=r".+"):
+            one.decode_text(form)
