@@ -14,7 +14,7 @@ import trio
 
 from execserver.server import push
 from execserver.server.child import CHUNK_BYTES, Child, Source
-from execserver.server.ending import GRACE_SECONDS, Ending
+from execserver.server.ending import GRACE_SECONDS, LOOK_SECONDS, Ending
 from execserver.server.outbox import Outbox
 from execserver.server.record import Record
 from execserver.server.stdin import Delivery, Stdin
@@ -170,15 +170,18 @@ class Process:
                 source.close()
 
     async def _watch_idleness(self, seconds: float) -> None:
+        look_at = self._last_output + seconds
         while True:
-            with trio.move_on_at(self._last_output + seconds):
+            with trio.move_on_at(look_at):
                 await self.ending.child_ended.wait()
                 return
+            now = trio.current_time()
             if any(source.held() for source in self._open):
-                self._last_output = trio.current_time()  # it is the client that does not read
-            elif trio.current_time() >= self._last_output + seconds:
+                self._last_output = now  # it is the client that does not read
+            elif now >= self._last_output + seconds:
                 self.ending.stop("idleTimeout", GRACE_SECONDS)
                 return
+            look_at = max(self._last_output + seconds, now + LOOK_SECONDS)  # a timeout of 0 would look all the time
 
     def _announce_exited(self) -> None:
         ended = self.record.ended

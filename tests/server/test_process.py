@@ -323,6 +323,27 @@ async def test_a_client_that_does_not_read_makes_nobody_idle(autojump_clock: Moc
         assert child.signals != []
 
 
+async def test_the_shortest_idle_timeout_is_not_watched_all_the_time() -> None:
+    child = FakeChild()
+    source, looks = child.source("stdout"), 0
+    really_held = source.held
+
+    def held() -> int:
+        nonlocal looks
+        looks += 1
+        return 1  # a client that does not read
+
+    source.held = held  # type: ignore[method-assign]
+    async with trio.open_nursery() as nursery:
+        it = Followed(StartParams("p", ["x"], idle_timeout_ms=0), child, MemoryWire(), nursery)
+        nursery.start_soon(it.process.supervise)
+        for _ in range(1000):
+            await trio.lowlevel.checkpoint()
+        source.held = really_held  # type: ignore[method-assign]
+        child.exits()
+    assert looks < 100
+
+
 async def test_the_watch_for_idleness_ends_with_the_child(autojump_clock: MockClock) -> None:
     child = FakeChild(escaped=True)
     async with following(child, idle_timeout_ms=1000) as it:
