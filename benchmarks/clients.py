@@ -1,7 +1,8 @@
 """`python -m benchmarks.clients`: one child's output through the server and each client, interleaved, in one run.
 
-"alone" is the server with a reader that only counts bytes. A client that is no slower than that costs its program
-nothing but its own CPU, which is shown beside it, for a second of which so much output is decoded.
+"alone" is the server with a reader that only looks for the end. How fast the output comes depends on how many cores
+the child, the server and the client have to share. What a client can take by itself is what it decodes in a second of
+its own CPU; beside it stands the same of the server, which with a core for each of them is the slowest of the three.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import trio
 
@@ -28,8 +30,8 @@ def _flood(size: int) -> list[str]:
     return ["head", "-c", str(size), "/dev/zero"]
 
 
-def alone(size: int) -> None:
-    """Read the bytes, and know only the last line."""
+def alone(size: int) -> float:
+    """Read the bytes, and know only the last line. Return the seconds of CPU that the server took for them."""
     requests = [
         {"id": 1, "method": "initialize", "params": {"clientName": "benchmark"}},
         {"method": "initialized", "params": {}},
@@ -44,7 +46,9 @@ def alone(size: int) -> None:
         end = b""
         while b"process/closed" not in end:
             end = end[-500:] + os.read(server.stdout.fileno(), 1 << 18)[-500:]
+        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
         server.stdin.close()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def by_trio(size: int) -> None:
@@ -71,8 +75,7 @@ def by_threads(size: int) -> None:
         assert sum(len(event.data) for event in process.events() if isinstance(event, Output)) == size
 
 
-READERS: dict[str, Callable[[int], None]] = {
-    "alone": alone,
+CLIENTS: dict[str, Callable[[int], None]] = {
     "trio": by_trio,
     "asyncio": by_asyncio,
     "sync": by_threads,
@@ -86,19 +89,24 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="rounds (default: %(default)s)")
     options = parser.parse_args()
     size = options.mebibytes << 20
-    rates: dict[str, list[float]] = {name: [] for name in READERS}
-    costs: dict[str, list[float]] = {name: [] for name in READERS}
+    rates: dict[str, list[float]] = {name: [] for name in ("alone", *CLIENTS)}
+    capacities: dict[str, list[float]] = {name: [] for name in ("alone", *CLIENTS)}
     for _ in range(options.repeat):
-        for name, read in READERS.items():
+        began = time.perf_counter()
+        cpu = alone(size)
+        rates["alone"].append(size / 1e6 / (time.perf_counter() - began))
+        capacities["alone"].append(size / 1e6 / cpu)
+        for name, read in CLIENTS.items():
             began, cpu = time.perf_counter(), time.process_time()
             read(size)
             rates[name].append(size / 1e6 / (time.perf_counter() - began))
-            costs[name].append(size / 1e6 / (time.process_time() - cpu))
-    ground = statistics.median(rates["alone"])
-    print(f"{'reader':<10}{'MB/s':>8}{'of alone':>10}{'MB a CPU second':>18}")
-    for name in READERS:
-        rate = statistics.median(rates[name])
-        print(f"{name:<10}{rate:>8.0f}{rate / ground:>10.2f}{statistics.median(costs[name]):>18.0f}")
+            capacities[name].append(size / 1e6 / (time.process_time() - cpu))
+    print(f"{'':<10}{'MB/s':>8}{'of alone':>10}{'MB a CPU second':>18}{'of the server':>15}")
+    for name in rates:
+        rate, capacity = statistics.median(rates[name]), statistics.median(capacities[name])
+        of_alone = rate / statistics.median(rates["alone"])
+        of_server = capacity / statistics.median(capacities["alone"])
+        print(f"{name:<10}{rate:>8.0f}{of_alone:>10.2f}{capacity:>18.0f}{of_server:>15.2f}")
 
 
 if __name__ == "__main__":
