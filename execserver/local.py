@@ -30,7 +30,7 @@ async def connect(*, client_name: str = "execserver-local", limits: Limits = DEF
     """
     wire = _MemoryWire()
     with unwrapped():
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
             nursery.start_soon(wire.serve, limits)
             try:
                 await wire.wait(wire.core.initialize(client_name))
@@ -49,13 +49,17 @@ class _MemoryWire(TrioDriver):
         self._closed = False
         self._paused = False  # for the next write already
 
+    @trio.lowlevel.enable_ki_protection
     async def serve(self, limits: Limits) -> None:
         """Serve until `close`. Not cancelled with the caller: its end is bounded, and must not be cut short."""
         guardian = Guardian()
         host = Host(Family(guardian, scan).spawn, _watch_nothing, _sweep_nothing)
-        with trio.CancelScope(shield=True):
-            await serve(self, host, limits)
-            guardian.close()
+        # Ctrl-C may reach a task of the server: it is the program's, and leaves as itself. The guardian ends the rest.
+        with trio.CancelScope(shield=True), unwrapped(wholly=True):
+            try:
+                await serve(self, host, limits)
+            finally:
+                guardian.close()
         self.core.end_of_file("the session has ended")
 
     def close(self) -> None:
@@ -72,6 +76,7 @@ class _MemoryWire(TrioDriver):
         self._sent = trio.Event()
         return self.core.take_outgoing()
 
+    @trio.lowlevel.enable_ki_protection  # else Ctrl-C here ends the owner of a process, and not the program
     def write(self, data: bytes | memoryview) -> int:
         """See `Wire`. Refuses for the moment that a consumer who is a little behind is given, and never else."""
         if self.core.laggards and not self._paused and not Pause(self.core).advance():

@@ -54,7 +54,7 @@ async def connect(
     )
     wire = _Wire(child, argv, ClientCore(preamble_limit, lossless=lossless), forward_stderr)
     with unwrapped():
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery(strict_exception_groups=True) as nursery:
             # Its tasks end when `end` ends them, not with a cancelled caller: else a caller's error would be
             # accompanied by their Cancelled, and could not leave as itself. `end` has its deadline.
             nursery.start_soon(wire.serve)
@@ -67,7 +67,10 @@ async def connect(
 
 
 class _Wire(TrioDriver):
-    """The daemon's process and its three pipes."""
+    """The daemon's process and its three pipes.
+
+    Ctrl-C is for the program: the tasks are protected, so that it reaches the main task and not one of them.
+    """
 
     def __init__(self, child: trio.Process, argv: list[str], core: ClientCore, forward_stderr: bool) -> None:
         super().__init__(core)
@@ -95,10 +98,11 @@ class _Wire(TrioDriver):
         if scope.cancelled_caught:
             raise Disconnected(launch.describe_silence(self._argv, timeout, self.core.said, self._tail))
 
+    @trio.lowlevel.enable_ki_protection
     async def serve(self) -> None:
         """Move bytes until `end`."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
+        with self._scope, unwrapped():
+            async with trio.open_nursery(strict_exception_groups=True) as nursery:
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._read_errors)
@@ -106,6 +110,7 @@ class _Wire(TrioDriver):
                 nursery.start_soon(self._part_after, self._input_gone)
                 nursery.start_soon(self._part_after, self._child.wait)
 
+    @trio.lowlevel.enable_ki_protection
     async def _part_after(self, sign: Callable[[], Awaitable[object]]) -> None:
         """See the daemon go: wait for what it still says and for its status, but not for long."""
         await sign()
@@ -119,16 +124,22 @@ class _Wire(TrioDriver):
         """End the daemon, whatever it does, and close everything."""
         self.core.close()
         self._closing = True
-        await self._input.aclose()
-        for signal, seconds in launch.shutdown_steps(timeout):
-            if signal is not None:
-                self._child.send_signal(signal)
-            with trio.move_on_after(seconds):
-                await self._child.wait()
-                break
-        self._scope.cancel()
-        await self._output.aclose()
-        await self._errors.aclose()
+        try:
+            await self._input.aclose()
+            for signal, seconds in launch.shutdown_steps(timeout):
+                if signal is not None:
+                    self._child.send_signal(signal)
+                with trio.move_on_after(seconds):
+                    await self._child.wait()
+                    break
+        except BaseException:  # Ctrl-C again: at once, then
+            self._child.kill()
+            await self._child.wait()
+            raise
+        finally:
+            self._scope.cancel()
+            await self._output.aclose()
+            await self._errors.aclose()
 
     # Bytes
 
@@ -140,6 +151,7 @@ class _Wire(TrioDriver):
         if self._unsent:
             self._more.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _write(self) -> None:
         while True:
             await self._more.wait()
@@ -164,6 +176,7 @@ class _Wire(TrioDriver):
         with contextlib.suppress(trio.ClosedResourceError):
             await trio.lowlevel.wait_readable(self._input.fileno())
 
+    @trio.lowlevel.enable_ki_protection
     async def _read(self) -> None:
         descriptor = self._output.fileno()
         launch.enlarge_pipe(descriptor)
@@ -181,6 +194,7 @@ class _Wire(TrioDriver):
             await trio.lowlevel.checkpoint()  # the followers take what came before more is read
         self._output_ended.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _read_errors(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
             async for data in self._errors:

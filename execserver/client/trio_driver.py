@@ -46,14 +46,20 @@ class TrioDriver:
 
 
 @contextmanager
-def unwrapped() -> Iterator[None]:
-    """Let an error leave the nursery inside as itself, not in a group of one."""
+def unwrapped(*, wholly: bool = False) -> Iterator[None]:
+    """Let an error leave the nursery inside, which is strict, as itself and not in a group of one.
+
+    A group that is left may be the caller's own, so only one is taken off; ``wholly`` is for where no caller's code
+    runs inside, and all groups are of nurseries.
+    """
     try:
         yield
     except BaseExceptionGroup as group:
         if len(group.exceptions) != 1:
             raise
         alone = group.exceptions[0]
+        while wholly and isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
+            alone = alone.exceptions[0]
         context = alone.__context__
         try:
             raise alone

@@ -1,10 +1,17 @@
 """The trio adapter against real daemons. Everything is under a clock."""
 
+import signal
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
+import trio
 
-from execserver.client.trio import Closed, Exited, Output, StartError, connect
+import execserver.local
+from execserver.client.core import ClientCore
+from execserver.client.trio import Closed, Exited, Output, Server, StartError, connect
 
 from .bounded import bounded
 
@@ -49,6 +56,61 @@ async def test_run_collects_both_streams() -> None:
     async with connect() as server:
         result = await server.run([sys.executable, "-c", "import sys; print(1); print(2, file=sys.stderr)"])
     assert (result.exit_code, result.stdout, result.stderr, result.complete) == (0, b"1\n", b"2\n", True)
+
+
+CONNECTS: dict[str, Callable[[], AbstractAsyncContextManager[Server]]] = {
+    "trio": connect,
+    "local": execserver.local.connect,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*strict_exception_groups")
+@pytest.mark.parametrize("name", CONNECTS)
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_group_of_the_callers_own_leaves_as_it_is(name: str, strict: bool) -> None:
+    error = ValueError("one")
+
+    async def main() -> None:
+        with trio.fail_after(30):
+            async with CONNECTS[name]():
+                raise ExceptionGroup("mine", [ExceptionGroup("inner", [error])])
+
+    with pytest.raises(ExceptionGroup) as caught:
+        trio.run(main, strict_exception_groups=strict)
+    (inner,) = caught.value.exceptions  # a nursery makes a copy of the group
+    assert (caught.value.message, isinstance(inner, ExceptionGroup) and inner.exceptions) == ("mine", (error,))
+
+
+@pytest.mark.parametrize("name", CONNECTS)
+def test_ctrl_c_while_the_client_reads_interrupts_the_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = ClientCore.feed
+
+    def interrupted(core: ClientCore, data: bytes) -> None:
+        if b"process/output" in data:
+            signal.raise_signal(signal.SIGINT)
+        feed(core, data)
+
+    async def main() -> None:
+        with trio.fail_after(30):
+            async with CONNECTS[name]() as server:
+                await server.run(["sh", "-c", "echo; exec sleep 60"])
+
+    monkeypatch.setattr(ClientCore, "feed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+
+
+def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to() -> None:
+    body = "import signal; [signal.signal(number, signal.SIG_IGN) for number in (2, 15)]\n" + DEAF
+
+    async def main() -> None:
+        with trio.fail_after(30):
+            async with connect([sys.executable, "-I", "-S", "-c", body], shutdown_timeout=60):
+                threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
 
 
 DEAF = """
