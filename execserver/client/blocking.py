@@ -47,12 +47,12 @@ class Driver(Protocol):
         ...
 
 
-def _do(driver: Driver, begin: Callable[[], Source[T]]) -> T:
-    """Begin when the connection has room, and wait."""
+def _do(driver: Driver, begin: Callable[[], Source[T]], until: float | None = None) -> T:
+    """Begin when the connection has room, and wait. `TimeoutError` when the clock shows ``until``."""
     with driver.lock:
         if driver.core.crowded:
-            driver.wait(Room(driver.core))
-        return driver.wait(begin())
+            driver.wait(Room(driver.core), until and until - driver.clock())
+        return driver.wait(begin(), until and until - driver.clock())
 
 
 class Server:
@@ -203,9 +203,10 @@ class Process:
                 self._end()
 
     def _end(self) -> None:
-        self.terminate()
-        with contextlib.suppress(TimeoutError), self._driver.lock:
-            self._driver.wait(self._process.watch(closed=True), ENDING_SECONDS)
+        until = self._driver.clock() + ENDING_SECONDS
+        with contextlib.suppress(TimeoutError):
+            _do(self._driver, self._process.terminate, until)
+            _do(self._driver, lambda: self._process.watch(closed=True), until)
 
 
 class Events:

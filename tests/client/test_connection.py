@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import execserver.client.blocking
+import execserver.client.facade
 import execserver.client.sync
 from execserver.client.names import Disconnected, ProtocolError, RpcError
 
@@ -147,6 +149,21 @@ async def test_a_server_that_closes_its_stdin_is_a_disconnect(runtime: Runtime) 
     async with runtime.connect(script(body), shutdown_timeout=0.5) as server:
         with pytest.raises(Disconnected, match="closed the connection"):
             await server.call("x")  # whether the pipe took it just before or not
+
+
+@under_every_runtime
+async def test_leaving_the_block_of_a_process_is_bounded_whatever_the_server_does(runtime: Runtime) -> None:
+    body = "greet(); start = hear(); say(id=start['id'], result={'processId': start['params']['processId']})\n"
+    body += "time.sleep(60)"
+    modules = (execserver.client.blocking, execserver.client.facade)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in modules:
+            patch.setattr(module, "ENDING_SECONDS", 0.3)
+        async with runtime.connect(script(body), shutdown_timeout=0.5) as server:
+            began = time.monotonic()
+            async with await server.start(["x"]):
+                pass
+            assert 0.2 < time.monotonic() - began < 5
 
 
 @under_every_runtime
