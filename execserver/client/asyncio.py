@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -67,8 +66,7 @@ class _Wire(asyncio.SubprocessProtocol):
         self.core = core
         self._loop = loop
         self._argv = argv
-        self._forward_stderr = forward_stderr
-        self._tail = launch.Tail()
+        self._stderr = launch.Stderr(forward=forward_stderr)
         self._paused = False
         self._open_pipes = {1, 2}
         self._exited = asyncio.Event()
@@ -142,7 +140,7 @@ class _Wire(asyncio.SubprocessProtocol):
             async with asyncio.timeout(timeout):
                 await self.wait(self.core.initialize(client_name))
         except TimeoutError:
-            reason = launch.describe_silence(self._argv, timeout, self.core.said, self._tail)
+            reason = launch.describe_silence(self._argv, timeout, self.core.said, self._stderr)
             raise Disconnected(reason) from None
 
     async def end(self, timeout: float) -> None:
@@ -191,11 +189,8 @@ class _Wire(asyncio.SubprocessProtocol):
             if self.core.laggards and self._pausing is None:
                 self._pipe(1).pause_reading()
                 self._pausing = self._loop.create_task(self._pause())
-            return
-        self._tail.add(data)
-        if self._forward_stderr:
-            sys.stderr.buffer.write(data)
-            sys.stderr.buffer.flush()
+        else:
+            self._stderr.add(data)
 
     async def _pause(self) -> None:
         await self.wait(Pause(self.core))
@@ -229,4 +224,4 @@ class _Wire(asyncio.SubprocessProtocol):
     def _parted(self) -> None:
         if self._last_words is not None:
             self._last_words.cancel()
-        self.core.end_of_file(launch.describe_end(self._argv, self._transport.get_returncode(), self._tail))
+        self.core.end_of_file(launch.describe_end(self._argv, self._transport.get_returncode(), self._stderr))

@@ -1,4 +1,4 @@
-"""How the daemon is launched and ended, the same for every adapter. No I/O."""
+"""How the daemon is launched and ended, and what becomes of its stderr: the same for every adapter."""
 
 import contextlib
 import fcntl
@@ -28,23 +28,30 @@ def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float],
     return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, 1.0)
 
 
-class Tail:
-    """The last bytes of a stream."""
+class Stderr:
+    """The last bytes of what the daemon writes to stderr. With ``forward`` all of it goes to ours too."""
 
-    def __init__(self, bound: int = STDERR_BYTES) -> None:
-        self._bound = bound
+    def __init__(self, *, forward: bool) -> None:
+        self._forward = forward
         self._data = b""
 
     def add(self, data: bytes) -> None:
         """Take what came next."""
-        self._data = (self._data + data)[-self._bound :]
+        self._data = (self._data + data)[-STDERR_BYTES:]
+        # None: a program without a console; replaced by what takes no bytes: it is not ours to guess at
+        if self._forward and (ours := getattr(sys.stderr, "buffer", None)) is not None:
+            try:
+                ours.write(data)
+                ours.flush()
+            except (OSError, ValueError):  # its reader has gone, or it is closed: no reason to end the connection
+                self._forward = False
 
     def text(self) -> str:
         """Give what was kept."""
         return self._data.decode(errors="replace").strip()
 
 
-def describe_end(command: Sequence[str], returncode: int | None, stderr: Tail) -> str:
+def describe_end(command: Sequence[str], returncode: int | None, stderr: Stderr) -> str:
     """Say why the connection ended, with all that is known."""
     name = command[0]
     if returncode is None:
@@ -65,7 +72,7 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def describe_silence(command: Sequence[str], seconds: float, said: str, stderr: Tail) -> str:
+def describe_silence(command: Sequence[str], seconds: float, said: str, stderr: Stderr) -> str:
     """Say that nobody answered the handshake, with all that came instead."""
     reason = f"{command[0]} did not answer initialize within {seconds:g} s{said}"
     text = stderr.text()

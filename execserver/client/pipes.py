@@ -8,7 +8,6 @@ import contextlib
 import os
 import selectors
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,12 +33,11 @@ class Pipes:
     ) -> None:
         self.argv, group = launch.command_line(command)
         self.exited = threading.Event()
-        self.tail = launch.Tail()
+        self.stderr = launch.Stderr(forward=forward_stderr)
         self._lock = lock
         self._take_output = take_output
         self._next_input = next_input
         self._parted = parted
-        self._forward_stderr = forward_stderr
         self._unsent = memoryview(b"")
         self._input_broken = False
         self._closing = False
@@ -146,7 +144,7 @@ class Pipes:
             if parting_at is not None and not parted and (all_said or time.monotonic() >= parting_at):
                 parted = True
                 with self._lock:
-                    self._parted(launch.describe_end(self.argv, self._child.returncode, self.tail))
+                    self._parted(launch.describe_end(self.argv, self._child.returncode, self.stderr))
 
     def _watch(self, descriptor: int, ready: Callable[[], object]) -> None:
         self._selector.register(descriptor, selectors.EVENT_READ, ready)
@@ -195,10 +193,7 @@ class Pipes:
 
     def _read_errors(self) -> None:
         if data := os.read(self._errors.fileno(), launch.READ_BYTES):
-            self.tail.add(data)
-            if self._forward_stderr:
-                sys.stderr.buffer.write(data)
-                sys.stderr.buffer.flush()
+            self.stderr.add(data)
         else:
             self._unwatch(self._errors.fileno())
 

@@ -57,7 +57,7 @@ def connect(
             with lock:
                 wire.wait(core.initialize(client_name), connect_timeout)
         except TimeoutError:
-            reason = launch.describe_silence(pipes.argv, connect_timeout, core.said, pipes.tail)
+            reason = launch.describe_silence(pipes.argv, connect_timeout, core.said, pipes.stderr)
             raise Disconnected(reason) from None
         yield Server(wire)
     finally:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -76,11 +75,10 @@ class _Wire(TrioDriver):
         super().__init__(core)
         self._child = child
         self._argv = argv
-        self._forward_stderr = forward_stderr
         self._input: Any = child.stdin  # FdStreams, all three
         self._output: Any = child.stdout
         self._errors: Any = child.stderr
-        self._tail = launch.Tail()
+        self._stderr = launch.Stderr(forward=forward_stderr)
         self._unsent = memoryview(b"")
         self._more = trio.Event()
         self._closing = False
@@ -96,7 +94,7 @@ class _Wire(TrioDriver):
         with trio.move_on_after(timeout) as scope:
             await self.wait(self.core.initialize(client_name))
         if scope.cancelled_caught:
-            raise Disconnected(launch.describe_silence(self._argv, timeout, self.core.said, self._tail))
+            raise Disconnected(launch.describe_silence(self._argv, timeout, self.core.said, self._stderr))
 
     @trio.lowlevel.enable_ki_protection
     async def serve(self) -> None:
@@ -118,7 +116,7 @@ class _Wire(TrioDriver):
             await self._output_ended.wait()
             await self._child.wait()
             await self._errors_ended.wait()
-        self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._tail))
+        self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._stderr))
 
     async def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""
@@ -198,8 +196,5 @@ class _Wire(TrioDriver):
     async def _read_errors(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
             async for data in self._errors:
-                self._tail.add(data)
-                if self._forward_stderr:
-                    sys.stderr.buffer.write(data)
-                    sys.stderr.buffer.flush()
+                self._stderr.add(data)
         self._errors_ended.set()

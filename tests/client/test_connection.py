@@ -1,5 +1,6 @@
 """How a connection begins and ends, with commands that are no good daemon: under every runtime that launches one."""
 
+import io
 import os
 import signal
 import sys
@@ -226,3 +227,27 @@ def test_stderr_is_forwarded_only_if_asked(capfdbinary: pytest.CaptureFixture[by
         assert capfdbinary.readouterr().err == b"warned\n"
         runtime.run(lambda runtime: connect(runtime, False))
         assert capfdbinary.readouterr().err == b""
+
+
+class Broken:
+    """A stderr whose reader has gone."""
+
+    @property
+    def buffer(self) -> "Broken":
+        return self
+
+    def write(self, _: object) -> int:
+        raise BrokenPipeError
+
+
+@under_every_runtime
+async def test_a_stderr_that_takes_nothing_ends_no_connection(runtime: Runtime) -> None:
+    body = "greet(); number = hear()['id']; print('warned', file=sys.stderr, flush=True); say(id=number, result=7)\n"
+    body += "hear(); sys.exit(3)"
+    for stderr in (None, io.StringIO(), Broken()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stderr", stderr)
+            async with runtime.connect(script(body), forward_stderr=True) as server:
+                assert await server.call("x") == 7
+                with pytest.raises(Disconnected, match="exited with 3; its stderr ends: warned"):
+                    await server.call("x")
