@@ -94,7 +94,9 @@ class Server:
         kept of each stream; without it the whole output is held. With ``check`` raises `ProcessFailed` unless the exit
         code is 0. When it is interrupted the process is terminated.
         """
-        start_options = prepare_run(self._core, options, input, timeout)
+        start_options = prepare_run(
+            self._core, options, data=input, timeout=timeout, max_output=max_output, drain=drain
+        )
         process = self._begin(argv, start_options)
         with self._driver.lock:
             run = Run(process, self._driver.clock, data=input, timeout=timeout, max_output=max_output, drain=drain)

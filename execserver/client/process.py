@@ -29,6 +29,12 @@ def milliseconds(seconds: float) -> int:
     return math.ceil(seconds * 1000)
 
 
+def check_bytes(name: str, data: object) -> None:
+    """Raise `TypeError` for what is no bytes. ``bytes()`` makes zeros of a number, and nobody guesses an encoding."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"{name} is bytes, not {type(data).__name__}: {data!r:.100}")
+
+
 class ProcessCore:
     """One process of this connection."""
 
@@ -125,6 +131,7 @@ class Write(Source[None]):
     def __init__(
         self, process: ProcessCore, data: bytes | bytearray | memoryview, *, close: bool, closed_is_fine: bool = False
     ) -> None:
+        check_bytes("what is written", data)
         self._process = process
         self._fine = ("accepted", "stdinClosed") if closed_is_fine else ("accepted",)
         self._rest = memoryview(bytes(data))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from execserver.client.core import ClientCore
 from execserver.client.errors import ExecServerError, RpcError
 from execserver.client.events import Closed, Event, Exited, Lost, Output
-from execserver.client.process import ProcessCore, Write
+from execserver.client.process import ProcessCore, Write, check_bytes
 from execserver.client.results import Result
 from execserver.client.source import Finished, Source, nobody
 from execserver.client.starting import RunOptions, StartOptions
@@ -199,8 +199,28 @@ class Run(Source[Result]):
             self._input.cancel()
 
 
-def prepare_run(core: ClientCore, options: RunOptions, data: bytes | None, timeout: float | None) -> StartOptions:
-    """Give what to start with: the timeout only where the server can keep it, or else `Run` does."""
+def prepare_run(
+    core: ClientCore,
+    options: RunOptions,
+    *,
+    data: bytes | None,
+    timeout: float | None,
+    max_output: int | None,
+    drain: float,
+) -> StartOptions:
+    """Give what to start with: the timeout only where the server can keep it, or else `Run` does.
+
+    Whatever is wrong is found here: once the process runs, a mistake would leave it running.
+    """
+    if data is not None:
+        check_bytes("input", data)
+    if max_output is not None and type(max_output) is not int:
+        raise TypeError(f"max_output is a number of bytes or None, not {max_output!r}")
+    if max_output is not None and max_output < 0:
+        raise ValueError(f"max_output is not negative: {max_output}")
+    for name, seconds in (("timeout", timeout), ("drain", drain)):
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"{name} is a number of seconds from 0 on, not {seconds}")
     prepared: StartOptions = {**options}  # type: ignore[typeddict-item]
     if data is not None:
         core.features.require("closeStdin")  # what reads its stdin to the end would never end

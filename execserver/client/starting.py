@@ -31,7 +31,7 @@ class RunOptions(TypedDict, total=False):
     """How the environment is made from the server's; a mapping is sent as it stands."""
     stdin: Literal["pipe"] | None
     """``"pipe"`` for `write`; None: /dev/null. With a terminal `write` always works."""
-    tty: bool | tuple[int, int]
+    tty: bool | tuple[int, int] | None
     """A pseudo-terminal, of ``(rows, cols)`` or 24 x 80."""
     merge_stderr: bool
     """stderr goes where stdout goes: the one way to get the true order of the two."""
@@ -91,7 +91,10 @@ def start_params(core: "ClientCore", process_id: str, argv: Sequence[str], optio
     """Make the params, with what this server must have and nothing that it does not know."""
     if isinstance(argv, str | bytes):
         raise TypeError("argv is a sequence of arguments, not a command line; there is no shell")
-    tty = options.get("tty", False)
+    if unknown := options.keys() - StartOptions.__optional_keys__:
+        known = ", ".join(sorted(StartOptions.__optional_keys__))
+        raise TypeError(f"there is no option {', '.join(sorted(unknown))}; there are {known}")
+    tty = options.get("tty") or False
     params: dict[str, Any] = {
         "processId": process_id,
         "argv": list(argv),

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 
@@ -130,6 +131,31 @@ async def run_keeps_head_and_tail(runtime: Runtime) -> None:
         assert (result.complete, result.omitted) == (True, 588895 + 4 - 20)
         result = await server.run(["sh", "-c", "echo out; echo err >&2"], max_output=0)
         assert (result.stdout, result.stderr, result.complete, result.omitted) == (b"", b"", True, 8)
+
+
+@scenario
+async def what_is_wrong_with_a_run_is_found_before_anything_is_started(runtime: Runtime) -> None:
+    async with runtime.connect() as server:
+        for error, options, message in (
+            (TypeError, {"input": "text"}, "input is bytes, not str: 'text'"),
+            (TypeError, {"input": 3}, "input is bytes, not int: 3"),
+            (TypeError, {"max_output": 1.5}, "max_output is a number of bytes or None, not 1.5"),
+            (ValueError, {"max_output": -1}, "max_output is not negative: -1"),
+            (ValueError, {"timeout": float("nan")}, "timeout is a number of seconds from 0 on, not nan"),
+            (ValueError, {"drain": -1}, "drain is a number of seconds from 0 on, not -1"),
+            (TypeError, {"drain": "1"}, "not supported between"),
+            (TypeError, {"tiemout": 3}, "there is no option tiemout; there are arg0, cwd, "),
+        ):
+            with pytest.raises(error, match=re.escape(message)):
+                await server.run(["cat"], **options)
+        with pytest.raises(TypeError, match="there is no option cwdd, shell; there are arg0"):
+            await server.start(["cat"], shell=True, cwdd="/")
+        assert await server.list() == []
+        process = await server.start(["cat"], tty=None, stdin="pipe")
+        with pytest.raises(TypeError, match="what is written is bytes, not int: 3"):
+            await process.write(3)
+        await process.close_stdin()
+        assert [type(event) async for event in process.events()] == [Exited, Closed]
 
 
 @scenario
