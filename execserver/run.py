@@ -44,7 +44,8 @@ async def _follow(argv: Sequence[str], verbose: bool) -> int:
             elif isinstance(event, Output):
                 _write(2 if event.stream == "stderr" else 1, event.data)
             elif isinstance(event, Lost):
-                print(f"execserver: {event.dropped_bytes} bytes of output were lost", file=sys.stderr)
+                lost = "output was" if event.dropped_bytes is None else f"{event.dropped_bytes} bytes of output were"
+                print(f"execserver: {lost} lost", file=sys.stderr)
             if isinstance(event, Exited):
                 exit_code = event.exit_code
     return exit_code
@@ -56,7 +57,8 @@ def describe(event: Event) -> str:
         case Output(seq, stream, data):
             return f"{seq:>4}  output  {stream}  {data!r}"
         case Lost(first_seq, last_seq, dropped_bytes):
-            return f"{first_seq:>4}  lost    up to {last_seq}, {dropped_bytes} bytes"
+            size = "" if dropped_bytes is None else f", {dropped_bytes} bytes"
+            return f"{first_seq:>4}  lost    up to {last_seq}{size}"
         case Exited(seq, exit_code, signal, reason):
             return f"{seq:>4}  exited  code {exit_code}, reason {reason}" + (f", {signal}" if signal else "")
         case Closed(seq, reason, stdout_bytes, stderr_bytes):

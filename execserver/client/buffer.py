@@ -204,7 +204,10 @@ class EventBuffer:
             yield expected, reach
 
     def _lose(self, start: int, reach: int, dropped_bytes: int | None, oldest_seq: int | None) -> None:
-        """Mark what is missing as lost. The bytes go to the first range: the server tells only their sum."""
+        """Mark what is missing as lost. The bytes go to the first range: the server tells only their sum.
+
+        What is further on has no number of its own, and 0 would say that nothing was lost there.
+        """
         ranges = list(self._missing(start, reach))
         dropped = None
         if dropped_bytes is not None and self._after == 0 and oldest_seq is not None:
@@ -213,4 +216,4 @@ class EventBuffer:
             dropped = max(0, dropped_bytes - self._passed_bytes - held - waiting)
         for first, last in ranges:
             self._lost[first] = Lost(first, last, dropped)
-            dropped = None if dropped is None else 0
+            dropped = None

@@ -32,7 +32,8 @@ class Output(Struct, frozen=True, gc=False):
 class Lost(Struct, frozen=True, gc=False):
     """Output that the server no longer has, ``first_seq`` to ``last_seq`` inclusive, in its place.
 
-    ``dropped_bytes`` is None where the server does not say, or where the subscription began in the middle.
+    ``dropped_bytes`` is None where the server does not say, or where the subscription began in the middle. A server
+    tells only a sum: when a read finds several losses, the first has the bytes of them all, and the others None.
     """
 
     first_seq: int

@@ -319,6 +319,14 @@ def test_an_exit_before_the_subscription_is_not_given() -> None:
     assert late.finished
 
 
+def test_the_bytes_of_several_losses_are_the_first_ones() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts)
+    deliver(buffer, facts, Output(2, "stdout", b"two"))
+    buffer.add_page(TextPage([], 5, False, None, False, oldest_seq=5, dropped_bytes=11), 0)
+    assert pop_all(buffer) == [Lost(1, 1, 8), Output(2, "stdout", b"two"), Lost(3, 4, None)]
+
+
 def test_a_lower_number_takes_the_place_of_the_highest_when_all_is_full() -> None:
     facts = Facts("p")
     buffer = EventBuffer(facts, limit=3 * (EVENT_BYTES + 100))
