@@ -188,12 +188,13 @@ class _Wire(asyncio.SubprocessProtocol):
             self.core.feed(data)
             if self.core.laggards and self._pausing is None:
                 self._pipe(1).pause_reading()
-                self._pausing = self._loop.create_task(self._pause())
+                self._pausing = self._loop.create_task(self.wait(Pause(self.core)))
+                self._pausing.add_done_callback(self._read_on)
         else:
             self._stderr.add(data)
 
-    async def _pause(self) -> None:
-        await self.wait(Pause(self.core))
+    def _read_on(self, pausing: "asyncio.Task[None]") -> None:
+        """End a pause, also one whose task was cancelled, perhaps before it began, by a program that cancels all."""
         self._pausing = None
         if not self._pipe(1).is_closing():
             self._pipe(1).resume_reading()

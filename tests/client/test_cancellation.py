@@ -12,7 +12,7 @@ import trio
 
 import execserver.client.asyncio
 import execserver.client.trio
-from execserver.client.names import Closed, Exited
+from execserver.client.names import Closed, Exited, Output
 
 MOST_WAITS = 100
 
@@ -109,6 +109,23 @@ def test_asyncio_calls_can_be_cancelled_at_every_wait(call: Callable[[Any], Coro
                 raise AssertionError("it never ended by itself")
             assert waits > 1
             await settle(server, asyncio.sleep)
+
+    asyncio.run(main())
+
+
+def test_asyncio_reads_on_although_the_program_cancels_every_task() -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), execserver.client.asyncio.connect(lossless=True) as server:
+            process = await server.start(["head", "-c", "8000000", "/dev/zero"])
+            others: set[asyncio.Task[Any]] = set()
+            async for event in process.events():
+                while isinstance(event, Output) and not others:  # until the reader waits for this one
+                    await asyncio.sleep(0)
+                    others = asyncio.all_tasks() - {asyncio.current_task()}
+                    for task in others:
+                        task.cancel()
+            assert others
+            assert isinstance(event, Closed)
 
     asyncio.run(main())
 
