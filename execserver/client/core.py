@@ -21,7 +21,16 @@ from execserver.client.calls import Call
 from execserver.client.errors import ClosedError, Disconnected, ProtocolError
 from execserver.client.features import Features
 from execserver.client.following import Following
-from execserver.client.inbound import ClosedPush, ExitedPush, NotAMessage, Other, Push, classify, is_message
+from execserver.client.inbound import (
+    ClosedPush,
+    ExitedPush,
+    Greeting,
+    NotAMessage,
+    Other,
+    Push,
+    classify,
+    is_message,
+)
 from execserver.client.pause import Laggards
 from execserver.client.preamble import PREAMBLE_BYTES, Preamble
 from execserver.client.source import Parking
@@ -147,10 +156,10 @@ class ClientCore:
 
     def initialize(self, client_name: str) -> Call[InitializeResult]:
         """Begin the session."""
-        return self.call("initialize", {"clientName": client_name}, InitializeResult, self._initialized)
+        return self.call("initialize", {"clientName": client_name}, Greeting, self._initialized)
 
-    def _initialized(self, info: InitializeResult) -> InitializeResult:
-        self.info = info
+    def _initialized(self, greeting: Greeting) -> InitializeResult:
+        info = self.info = greeting.as_ours()
         self.features = Features(info.capabilities)
         self.notify("initialized", {})
         return info

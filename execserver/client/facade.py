@@ -167,8 +167,11 @@ class Process:
         """
         return await _do(self._driver, lambda: self._process.signal(name))
 
-    async def terminate(self, grace: float | None = None) -> bool:
-        """Begin the end of the process group: SIGTERM, after ``grace`` seconds SIGKILL. Return whether it still ran."""
+    async def terminate(self, grace: float | None = None) -> bool | None:
+        """Begin the end of the process group: SIGTERM, after ``grace`` seconds SIGKILL.
+
+        Whether it still ran; None if the server does not say.
+        """
         return await _do(self._driver, lambda: self._process.terminate(grace))
 
     async def resize(self, rows: int, cols: int) -> None:

@@ -9,7 +9,7 @@ unread, and then through pybase64, 9 µs.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -17,6 +17,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from execserver.wire import process as wire_process
 from execserver.wire.base import Message
 from execserver.wire.envelope import ErrorObject
+from execserver.wire.session import Capabilities, InitializeResult, ServerInfo
+
+T = TypeVar("T")
 
 
 class OutputParams(Message, frozen=True):
@@ -150,6 +153,41 @@ class TextChunk(Message, frozen=True):
 
 
 class TextPage(wire_process.ReadResult, frozen=True):
-    """``wire.process.ReadResult`` with its chunks not decoded yet."""
+    """``wire.process.ReadResult`` with its chunks not decoded yet. What a server need not say has defaults."""
 
     chunks: list[TextChunk]  # type: ignore[assignment]
+    exited: bool = False
+    exit_code: int | None = None
+    closed: bool = False
+
+
+class Terminated(Message, frozen=True):
+    """``wire.process.TerminateResult`` of any server: the protocol of the reference server requires no member."""
+
+    running: bool | None = None
+
+
+class Greeting(InitializeResult, frozen=True):
+    """``wire.session.InitializeResult`` of any server: what only has the name of an extension counts as absent."""
+
+    server_info: Any = None
+    protocol_version: Any = None
+    capabilities: Any = None
+
+    def as_ours(self) -> InitializeResult:
+        """Give the answer with what of the extensions is as ours: whoever lists capabilities lists methods."""
+        capabilities = _if_it_is(Capabilities, self.capabilities)
+        return InitializeResult(
+            self.session_id,
+            self.environment_info,
+            _if_it_is(ServerInfo, self.server_info),
+            _if_it_is(str, self.protocol_version),
+            capabilities if capabilities is not None and capabilities.methods else None,
+        )
+
+
+def _if_it_is(kind: type[T], value: object) -> T | None:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return None

@@ -7,7 +7,7 @@ from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.calls import Call
 from execserver.client.errors import RpcError
 from execserver.client.following import Following
-from execserver.client.inbound import TextPage
+from execserver.client.inbound import Terminated, TextPage
 from execserver.client.results import Page, to_page
 from execserver.client.source import Source
 from execserver.client.subscription import Subscription
@@ -84,13 +84,13 @@ class ProcessCore:
             "process/signal", self._params(signal=name), wire.SignalResult, lambda result: result.delivered
         )
 
-    def terminate(self, grace: float | None = None) -> Call[bool]:
-        """End the process group. Whether the leader still ran."""
+    def terminate(self, grace: float | None = None) -> Call[bool | None]:
+        """End the process group. Whether the leader still ran; None from a server that does not say."""
         params = self._params()
         if grace is not None:
             self.core.features.require("graceMs")
             params["graceMs"] = milliseconds(grace)
-        return self.core.call("process/terminate", params, wire.TerminateResult, lambda result: result.running)
+        return self.core.call("process/terminate", params, Terminated | None, lambda result: result and result.running)
 
     def resize(self, rows: int, cols: int) -> Call[None]:
         """Resize the terminal."""

@@ -217,6 +217,31 @@ def test_a_number_beyond_all_floats_ends_the_connection(peer: Peer) -> None:
     assert process.process_id == "p"
 
 
+@pytest.mark.parametrize("result", [None, {}, {"running": None}, {"terminated": True}])
+def test_a_server_need_not_say_whether_what_it_terminates_still_ran(plain_peer: Peer, result: Any) -> None:
+    terminate = plain_peer.start().terminate()
+    plain_peer.answer(result)
+    assert terminate.advance()
+    assert terminate.take() is None
+
+
+def test_a_page_need_not_say_what_has_not_happened(plain_peer: Peer) -> None:
+    read = plain_peer.start().read()
+    plain_peer.answer({"chunks": [], "nextSeq": 1})
+    page = read.take()
+    assert (page.exited, page.exit_code, page.closed) == (False, None, False)
+
+
+@pytest.mark.parametrize("theirs", [[], True, {"methods": {}}, {"experimental": True}])
+def test_capabilities_of_another_protocol_are_none(theirs: Any) -> None:
+    peer = Peer()
+    call = peer.core.initialize("test")
+    peer.answer({"sessionId": "s", "capabilities": theirs, "serverInfo": {"name": "theirs"}, "protocolVersion": 2})
+    info = call.take()
+    assert (info.session_id, info.server_info, info.protocol_version) == ("s", None, None)
+    assert not peer.core.features.listed
+
+
 def test_a_line_too_long_ends_the_connection(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core_module, "LINE_BYTES", 100)
     short = Peer()
