@@ -139,14 +139,18 @@ def _environment(core: "ClientCore", options: StartOptions) -> dict[str, Any]:
 
 
 def _directory(core: "ClientCore", cwd: str | os.PathLike[str] | None) -> dict[str, Any]:
-    """Name the directory as a URI: the reference server takes nothing else, and cannot do without."""
+    """Name the directory as a URI: the reference server takes nothing else, and cannot do without.
+
+    Its ``..`` stay: behind a link they lead elsewhere than the name says, and only the server's machine knows.
+    """
     environment = core.info.environment_info if core.info is not None else None
     default = environment.cwd if environment is not None else None
     if cwd is None:
-        return {} if default is None else {"cwd": default}
+        # A server of ours starts where it stands, though the directory has another name by now, or none.
+        return {} if default is None or core.features.listed else {"cwd": default}
     path = os.fspath(cwd)
     if path.startswith("file:"):
         return {"cwd": path}
     if not path.startswith("/") and default is not None:
         path = os.path.join(unquote(urlsplit(default).path), path)
-    return {"cwd": "file://" + quote(os.fsencode(os.path.normpath(path)))}
+    return {"cwd": "file://" + quote(os.fsencode(path))}

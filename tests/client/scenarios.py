@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 
 import pytest
 
@@ -286,6 +287,11 @@ async def a_process_gets_the_directory_and_the_environment_that_it_is_given(runt
     async with runtime.connect() as server:
         run = server.run
         assert (await run(["pwd"], cwd="/usr")).stdout == b"/usr\n"
+        with tempfile.TemporaryDirectory() as directory:
+            os.makedirs(f"{directory}/a/b")
+            os.symlink(f"{directory}/a/b", f"{directory}/link")
+            result = await run(["pwd", "-P"], cwd=f"{directory}/link/..")
+            assert result.stdout.decode() == os.path.realpath(f"{directory}/a") + "\n"
         assert (await run(["/usr/bin/env"], env={"A": "ä"})).stdout == "A=ä\n".encode()
         both = await run(["sh", "-c", "echo 1; echo 2 >&2; echo 3"], merge_stderr=True)
         assert (both.stdout, both.stderr, both.complete) == (b"1\n2\n3\n", b"", True)

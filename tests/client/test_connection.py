@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -190,6 +191,14 @@ async def test_what_the_daemon_gets_is_the_callers_choice(runtime: Runtime) -> N
     async with runtime.connect(script(body), env={"A": "1"}, cwd="/usr") as server:
         environment, directory = await server.call("x")
     assert (environment["A"], "HOME" in environment, directory) == ("1", False, "/usr")
+
+
+@under_every_runtime
+async def test_a_daemon_whose_directory_was_removed_still_starts_what_needs_none(runtime: Runtime) -> None:
+    directory = tempfile.mkdtemp()
+    async with runtime.connect(cwd=directory) as server:
+        os.rmdir(directory)
+        assert (await server.run(["echo", "here"])).stdout == b"here\n"
 
 
 def test_ctrl_c_interrupts_a_synchronous_wait_and_leaves_no_process() -> None:

@@ -459,10 +459,10 @@ def started(peer: Peer, **options: Any) -> dict[str, Any]:
 
 
 def test_a_start_sends_what_was_asked_and_no_more(peer: Peer) -> None:
-    bare = {"argv": ["x", "y"], "tty": False, "pipeStdin": False, "cwd": "file:///srv/my%20dir"}
+    bare: dict[str, Any] = {"argv": ["x", "y"], "tty": False, "pipeStdin": False}
     assert started(peer) == bare
     assert started(peer, cwd="/a b/ä") == bare | {"cwd": "file:///a%20b/%C3%A4"}
-    assert started(peer, cwd="sub/../x") == bare | {"cwd": "file:///srv/my%20dir/x"}
+    assert started(peer, cwd="sub/../x") == bare | {"cwd": "file:///srv/my%20dir/sub/../x"}
     assert started(peer, cwd="file:///c") == bare | {"cwd": "file:///c"}
     assert started(peer, env={"A": "1"}) == bare | {"env": {"A": "1"}}
     assert started(peer, env_policy={"inherit": "core"}) == bare | {"env": {}, "envPolicy": {"inherit": "core"}}
@@ -481,6 +481,10 @@ def test_a_server_without_a_directory_is_sent_none_that_was_not_asked_for() -> N
     peer.heard()
     assert "cwd" not in started(peer)
     assert started(peer, cwd="/a")["cwd"] == "file:///a"
+
+
+def test_the_reference_server_is_sent_the_directory_that_it_named(plain_peer: Peer) -> None:
+    assert started(plain_peer)["cwd"] == "file:///srv/my%20dir"
 
 
 def test_the_reference_server_gets_an_environment_that_inherits_all(plain_peer: Peer) -> None:
