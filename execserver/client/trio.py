@@ -38,8 +38,10 @@ async def connect(
 
     ``command`` is any argv whose stdin and stdout are the wire; None is ``python -m execserver``. ``env`` and ``cwd``
     are the daemon's. Up to ``preamble_limit`` bytes of lines before the first message are skipped. The end of the block
-    is the end of the daemon: end of file, SIGTERM, SIGKILL, within ``shutdown_timeout`` seconds. The last 16 KiB of its
-    stderr are kept for the reason of a `Disconnected`; with ``forward_stderr`` all of it goes to this program's too.
+    is the end of the daemon: end of file, SIGTERM, SIGKILL, within ``shutdown_timeout`` seconds. That is the end of
+    ``command`` itself; the daemon ends what it started. What else a wrapper like ``["sh", "-c", ...]`` started goes
+    on: let the daemon be the last that it runs, behind ``exec``. The last 16 KiB of its stderr are kept for
+    the reason of a `Disconnected`; with ``forward_stderr`` all of it goes to this program's too.
 
     With ``lossless`` the connection is not read while a subscription is full and nobody else waits: a consumer that
     stops then stops the daemon's processes, instead of losing what exceeds their retained output.
