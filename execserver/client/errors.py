@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 
 class ExecServerError(Exception):
-    """What every error of the clients is."""
+    """What every error of the clients is. It can be pickled and copied: it may have to cross to another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own would call the class with what its message is made of, and not with what it was made of.
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[ExecServerError], args: tuple[Any, ...]) -> ExecServerError:
+    return kind.__new__(kind, *args)
 
 
 class RpcError(ExecServerError):
