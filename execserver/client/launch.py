@@ -20,6 +20,8 @@ def command_line(command: Sequence[str] | None) -> tuple[list[str], int | None]:
         return [sys.executable, "-m", "execserver"], 0
     if isinstance(command, str | bytes):
         raise TypeError("command is a sequence of arguments, not a command line; there is no shell")
+    if not command:
+        raise ValueError("command is empty: there is nothing to launch")
     return list(command), None
 
 

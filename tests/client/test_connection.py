@@ -85,6 +85,9 @@ async def test_a_command_line_is_not_a_command(runtime: Runtime) -> None:
     with pytest.raises(TypeError, match="no shell"):
         async with runtime.connect("execserver"):
             raise AssertionError("unreachable")
+    with pytest.raises(ValueError, match="command is empty"):
+        async with runtime.connect([]):
+            raise AssertionError("unreachable")
 
 
 @under_every_runtime
