@@ -108,7 +108,7 @@ CLI_TAIL = """\
 | command | exit code |
 |---|---|
 | `execserver serve` | 0 when the session has ended, however it was asked to end; 2 for a mistake on the command line |
-| `execserver run` | that of the command; 128 + N when it died by signal N; 127: no such program; 126: not startable |
+| `execserver run` | that of the command; 128 + N for signal N; 127: no such program; 126: not startable; 1: no daemon |
 | `execserver schema` | 0 |
 
 The daemon writes the protocol to stdout and its log to stderr. It needs no configuration file and reads no variable of

@@ -7,8 +7,9 @@ from typing import Final
 
 import trio
 
-from execserver.client.trio import Closed, Event, Exited, Lost, Output, StartError, connect
+from execserver.client.trio import Closed, Disconnected, Event, Exited, Lost, Output, StartError, connect
 
+_NO_DAEMON: Final = 1
 # What a shell answers for a command that it cannot run.
 _NOT_FOUND: Final = 127
 _NOT_RUNNABLE: Final = 126
@@ -17,7 +18,7 @@ _INTERRUPTED: Final = 128 + 2
 
 
 def run(argv: Sequence[str], *, verbose: bool = False) -> int:
-    """Run a command; return its exit code, 128 + N for death by signal N.
+    """Run a command; return its exit code, 128 + N for death by signal N, and 1 if its daemon died.
 
     Its stdout and stderr go to ours; with ``verbose`` its numbered events are printed instead. Its stdin is empty.
     """
@@ -26,6 +27,9 @@ def run(argv: Sequence[str], *, verbose: bool = False) -> int:
     except StartError as error:
         print(f"execserver: {error}", file=sys.stderr)
         return _NOT_FOUND if error.kind == "programNotFound" else _NOT_RUNNABLE
+    except Disconnected as error:
+        print(f"execserver: {error}", file=sys.stderr)
+        return _NO_DAEMON
     except BrokenPipeError:
         return _BROKEN_PIPE
     except KeyboardInterrupt:

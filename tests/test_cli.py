@@ -88,6 +88,17 @@ def test_run_takes_the_rest_as_the_command_and_its_exit_code_is_ours(monkeypatch
     assert calls == [(["ls", "-l", "--verbose"], False), (["ls"], True)]
 
 
+def test_run_says_in_a_line_that_its_daemon_has_died() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "execserver", "run", "--", "sh", "-c", "kill -9 $PPID; exec sleep 60"],
+        stderr=subprocess.PIPE,
+        timeout=60,
+        text=True,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "was killed by SIGKILL" in done.stderr
+
+
 def test_schema_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(schema.openrpc()))
