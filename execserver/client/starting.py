@@ -151,6 +151,8 @@ def _directory(core: "ClientCore", cwd: str | os.PathLike[str] | None) -> dict[s
     path = os.fspath(cwd)
     if path.startswith("file:"):
         return {"cwd": path}
-    if not path.startswith("/") and default is not None:
+    if not path.startswith("/"):
+        if default is None:
+            raise ValueError(f"cwd is relative to the server's directory, which it does not say: {path!r}")
         path = os.path.join(unquote(urlsplit(default).path), path)
     return {"cwd": "file://" + quote(os.fsencode(path))}

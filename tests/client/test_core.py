@@ -481,6 +481,8 @@ def test_a_server_without_a_directory_is_sent_none_that_was_not_asked_for() -> N
     peer.heard()
     assert "cwd" not in started(peer)
     assert started(peer, cwd="/a")["cwd"] == "file:///a"
+    with pytest.raises(ValueError, match="relative to the server's directory, which it does not say: 'sub'"):
+        started(peer, cwd="sub")
 
 
 def test_the_reference_server_is_sent_the_directory_that_it_named(plain_peer: Peer) -> None:
