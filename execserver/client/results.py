@@ -46,7 +46,9 @@ class Result(Struct, frozen=True):
     ``complete`` is true only if the byte totals of `Closed` equal what was received: false also when a background
     process still holds a stream. ``omitted`` is how many bytes ``max_output`` left out, of both streams, between the
     first ``max_output // 2`` bytes and the rest. ``duration`` is in seconds; `exit_code` is 128+N for signal N.
-    Where the word of the exit was lost, and ``reason`` with it, ``timed_out`` is true if the time was over by then.
+    ``timed_out`` is true whichever of ``timeout`` and ``idle_timeout`` ended the process; ``reason`` tells which: it is
+    ``timeout`` or ``idleTimeout``. Where the word of the exit was lost, and ``reason`` with it, ``timed_out`` is true
+    if the time of ``timeout`` was over by then.
     """
 
     exit_code: int

@@ -170,7 +170,7 @@ class Run(Source[Result]):
     def _server_timed_out(self, exited: Exited) -> bool:
         """Whether the server ended it. A page gives no reason: when the push was lost, the time must tell."""
         if exited.reason is not None or self._kept_timeout is None:
-            return exited.reason == "timeout"
+            return exited.reason in ("timeout", "idleTimeout")
         return self._ended_at - self._began >= self._kept_timeout
 
     def _check_input(self, written: Write) -> None:

@@ -164,6 +164,10 @@ async def a_timeout_keeps_what_came_until_then(runtime: Runtime) -> None:
     async with runtime.connect() as server:
         result = await server.run(["sh", "-c", "echo partial; sleep 60"], timeout=0.5)
         assert (result.timed_out, result.reason, result.stdout) == (True, "timeout", b"partial\n")
+        result = await server.run(["sh", "-c", "echo partial; sleep 60"], idle_timeout=0.5)
+        assert (result.timed_out, result.reason, result.stdout) == (True, "idleTimeout", b"partial\n")
+        with pytest.raises(ProcessFailed, match="sleep timed out"):
+            await server.run(["sleep", "60"], idle_timeout=0.1, check=True)
 
 
 @scenario
