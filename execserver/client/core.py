@@ -21,16 +21,7 @@ from execserver.client.calls import Call
 from execserver.client.errors import ClosedError, Disconnected, ProtocolError
 from execserver.client.features import Features
 from execserver.client.following import Following
-from execserver.client.inbound import (
-    ClosedPush,
-    ExitedPush,
-    Greeting,
-    NotAMessage,
-    Other,
-    Push,
-    classify,
-    is_message,
-)
+from execserver.client.inbound import Greeting, NotAMessage, Other, classify, is_message
 from execserver.client.pause import Laggards
 from execserver.client.preamble import PREAMBLE_BYTES, Preamble
 from execserver.client.source import Parking
@@ -208,22 +199,11 @@ class ClientCore:
         try:
             if isinstance(message, Other):
                 self._take_other(message)
-            else:
-                self._take_push(message)
+            elif (process := self._processes.get(message.params.process_id)) is not None:
+                process.take(message)
         # base64, a result that is not what it must be, a number that no float holds
         except (ValueError, ArithmeticError) as problem:
             self._fail(f"the server sent nonsense ({problem}): {line[:200]!r}", ProtocolError)
-
-    def _take_push(self, push: Push) -> None:
-        process = self._processes.get(push.params.process_id)
-        if process is None:
-            return
-        if isinstance(push, ExitedPush):
-            process.take_exited(push.params)
-        elif isinstance(push, ClosedPush):
-            process.take_closed(push.params)
-        else:
-            process.take_output(push.params)
 
     def _take_other(self, message: Other) -> None:
         if message.method is not UNSET:

@@ -10,10 +10,9 @@ from weakref import ref
 from execserver.client.buffer import LIMIT_BYTES
 from execserver.client.events import Output
 from execserver.client.facts import Facts
-from execserver.client.inbound import LongOutput, OutputParams
+from execserver.client.inbound import ClosedPush, ExitedPush, LongOutput, OutputParams, Push
 from execserver.client.subscription import Subscription
 from execserver.client.watch import Watch
-from execserver.wire import process as wire
 from execserver.wire.base64 import decode_text
 
 if TYPE_CHECKING:
@@ -53,8 +52,19 @@ class Following:
         """Wait for the exit, or for the close."""
         return self._add(self._watches, Watch(self._core, self.facts, closed=closed))
 
-    def take_output(self, push: OutputParams | LongOutput) -> None:
-        """``process/output``: decoded once, and only if somebody has room for it."""
+    def take(self, push: Push) -> None:
+        """Take an event of this process."""
+        if isinstance(push, ExitedPush):
+            self.facts.note_exited(push.params)
+            self._stir()
+        elif isinstance(push, ClosedPush):
+            self.facts.note_closed(push.params)
+            self._stir()
+        else:
+            self._take_output(push.params)
+
+    def _take_output(self, push: OutputParams | LongOutput) -> None:
+        """Decode it once, and only if somebody has room for it."""
         self.facts.highest = max(self.facts.highest, push.seq)
         decoded: Output | None = None
 
@@ -67,16 +77,6 @@ class Following:
         for follower in tuple(self._subscriptions):  # one may be collected meanwhile
             if (subscription := follower()) is not None:
                 subscription.offer(push.seq, len(push.chunk) * 3 // 4, output)
-
-    def take_exited(self, push: wire.Exited) -> None:
-        """``process/exited``."""
-        self.facts.note_exited(push)
-        self._stir()
-
-    def take_closed(self, push: wire.Closed) -> None:
-        """``process/closed``."""
-        self.facts.note_closed(push)
-        self._stir()
 
     def _stir(self) -> None:
         followers: list[ref[Subscription] | ref[Watch]] = [*self._subscriptions, *self._watches]
