@@ -82,8 +82,8 @@ _decode = msgspec.json.Decoder(Incoming).decode
 _check_json = msgspec.json.Decoder(Raw).decode
 _decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 # How deep a line may be nested depends on how deep the stack is where it is decoded. What passes here is decoded again
-# by handlers, and encoded in their answers, further down the stack.
-_SPARE_FRAMES = 60
+# by handlers, and encoded in their answers, further down the stack: so it must pass so many levels deeper.
+_SPARE = 60
 _SHALLOW = 100  # opening brackets: with no more of them a line is never nested too deeply
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -94,7 +94,7 @@ def decode_request(line: bytes) -> Incoming:
         if not line.isascii():
             line.decode()  # `params` stays undecoded here, so nothing else would look at its bytes
         if line.count(b"[") + line.count(b"{") > _SHALLOW:
-            _check_depth(line)
+            _check_json(_SPARE * b"[" + line + _SPARE * b"]")
         try:
             incoming = _decode(line)
         except msgspec.ValidationError as error:
@@ -109,14 +109,6 @@ def decode_request(line: bytes) -> Incoming:
     except RecursionError:
         raise Malformed(Fault(PARSE_ERROR, "not JSON: nested too deeply", "parseError")) from None
     return incoming
-
-
-def _check_depth(line: bytes, frames: int = _SPARE_FRAMES) -> None:
-    """Raise `RecursionError` for what could be decoded here, but not further down the stack."""
-    if frames:
-        _check_depth(line, frames - 1)
-    else:
-        _check_json(line)
 
 
 def _judge(line: bytes, problem: str) -> Malformed | StrayResponse:
