@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from execserver.server.descendants import descendants, send
+from execserver.server.descendants import Stat, descendants, send
 
 PROMISE = 2.0  # seconds (wire, section 5)
 ROOT = Path(__file__).parents[2]
@@ -58,8 +59,10 @@ class Daemon:
 
     def kill_and_see_all_gone(self) -> None:
         """SIGKILL it and see every descendant end in time, the guardian too."""
-        family = descendants(self.process.pid)
-        ends = {os.pidfd_open(stat.pid): stat for stat in family}
+        ends: dict[int, Stat] = {}
+        for stat in descendants(self.process.pid):
+            with suppress(ProcessLookupError):  # it has ended since
+                ends[os.pidfd_open(stat.pid)] = stat
         try:
             self.process.kill()
             until = time.monotonic() + PROMISE
