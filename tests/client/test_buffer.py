@@ -335,3 +335,37 @@ def test_a_lower_number_takes_the_place_of_the_highest_when_all_is_full() -> Non
     assert [event.seq for event in pop_all(buffer)] == [1, 2, 3]
     assert buffer.incomplete
     assert buffer.pressing
+
+
+def test_a_push_that_finds_no_room_is_refused_until_it_is_read_back() -> None:
+    server, facts = ModelServer(), Facts("p")
+    buffer = EventBuffer(facts, limit=2 * (EVENT_BYTES + 100))
+    outputs = [server.output(b"x" * 100) for _ in range(3)]
+    for output in outputs:
+        deliver(buffer, facts, output)
+    assert (buffer.refused, pop_all(buffer)) == (3, outputs[:2])
+    buffer.add_page(server.read(2), 2)
+    assert pop_all(buffer) == outputs[2:]
+
+
+def test_a_push_of_what_is_here_or_was_given_is_not_wanted() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts)
+    buffer.push(Output(1, "stdout", b"a"))
+    buffer.push(Output(2, "stdout", b"b"))
+    buffer.pop()
+    assert [buffer.wants(seq, 1) for seq in (1, 2, 3)] == [False, False, True]
+
+
+def test_an_exit_behind_a_page_that_was_cut_short_has_no_place_yet() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts)
+    buffer.add_page(lossy_page(3, 1, 2, exited=True), 0)
+    assert (facts.exited, facts.exit_code) == (None, 7)
+
+
+def test_the_last_two_numbers_of_a_closed_process_are_its_exit_and_its_close() -> None:
+    facts = Facts("p")
+    buffer = EventBuffer(facts)
+    buffer.add_page(TextPage([TextChunk(1, "stdout", "aGk=")], 4, exited=True, closed=True, exit_code=7), 0)
+    assert pop_all(buffer) == [Output(1, "stdout", b"hi"), Exited(2, 7), Closed(3)]
