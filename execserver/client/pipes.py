@@ -26,7 +26,7 @@ class Pipes:
         cwd: str | os.PathLike[str] | None,
         lock: "threading.RLock",
         *,
-        take_output: Callable[[bytes], None],
+        take_output: Callable[[bytearray, int], None],
         next_input: Callable[[], bytes],
         parted: Callable[[str], None],
         forward_stderr: bool,
@@ -38,6 +38,7 @@ class Pipes:
         self._take_output = take_output
         self._next_input = next_input
         self._parted = parted
+        self._buffer = bytearray(launch.READ_BYTES)  # of its output, used again
         self._unsent = memoryview(b"")
         self._input_broken = False
         self._closing = False
@@ -185,9 +186,9 @@ class Pipes:
             self._unsent = self._write_some(self._unsent) or memoryview(self._next_input())
 
     def _read_output(self) -> None:
-        if data := os.read(self._output.fileno(), launch.READ_BYTES):
+        if size := os.readv(self._output.fileno(), [self._buffer]):
             with self._lock:
-                self._take_output(data)
+                self._take_output(self._buffer, size)
         else:
             self._unwatch(self._output.fileno())
 

@@ -73,9 +73,9 @@ class _Wire:
         self.core = core
         self.lock = threading.RLock()
 
-    def take_output(self, data: bytes) -> None:
+    def take_output(self, data: bytearray, size: int) -> None:
         """Take what was read, in the thread that reads; give the consumers time to take it."""
-        self.core.feed(data)
+        self.core.feed(data, size)
         if self.core.laggards:
             self.wait(Pause(self.core, threads=True))
 

@@ -180,15 +180,16 @@ class _Wire(TrioDriver):
     async def _read(self) -> None:
         descriptor = self._output.fileno()
         launch.enlarge_pipe(descriptor)
+        buffer = bytearray(launch.READ_BYTES)
         while True:
             try:
-                data = os.read(descriptor, launch.READ_BYTES)
+                size = os.readv(descriptor, [buffer])
             except BlockingIOError:
                 await trio.lowlevel.wait_readable(descriptor)
                 continue
-            if not data:
+            if not size:
                 break
-            self.core.feed(data)
+            self.core.feed(buffer, size)
             if self.core.laggards:
                 await self.wait(Pause(self.core))
             await trio.lowlevel.checkpoint()  # the followers take what came before more is read

@@ -85,10 +85,10 @@ def test_a_group_of_the_callers_own_leaves_as_it_is(name: str, strict: bool) -> 
 def test_ctrl_c_while_the_client_reads_interrupts_the_program(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = ClientCore.feed
 
-    def interrupted(core: ClientCore, data: bytes) -> None:
-        if b"process/output" in data:
+    def interrupted(core: ClientCore, data: bytearray, size: int | None = None) -> None:
+        if b"process/output" in data[:size]:
             signal.raise_signal(signal.SIGINT)
-        feed(core, data)
+        feed(core, data, size)
 
     async def main() -> None:
         with trio.fail_after(30):
