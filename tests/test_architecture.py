@@ -23,9 +23,17 @@ ALONE = {
     "jsonrpcserver": {"server.dispatch"},
     "httpx": {"server.http_client"},
     "argparse": {"arguments", "testing.__main__"},
-    "asyncio": {"client.asyncio"},
+    "asyncio": {"client.asyncio", "client.asyncio_driver"},
 }
-ADAPTERS = {"client.trio", "client.trio_driver", "client.asyncio", "client.sync", "client.pipes", "client.launch"}
+ADAPTERS = {
+    "client.trio",
+    "client.trio_driver",
+    "client.asyncio",
+    "client.asyncio_driver",
+    "client.sync",
+    "client.pipes",
+    "client.launch",
+}
 RUNTIMES = {"trio", "asyncio", "threading", "selectors", "select", "socket", "subprocess", "queue", "concurrent"}
 # What a module that does no I/O has no use for.
 OUTSIDE = RUNTIMES | {"os", "io", "pathlib", "logging", "sys", "time", "tempfile", "signal", "fcntl"}

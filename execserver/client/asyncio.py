@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from execserver.client import launch
+from execserver.client.asyncio_driver import AsyncioDriver
 from execserver.client.core import ClientCore
 from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
@@ -17,9 +18,6 @@ from execserver.client.facade import Server as Server
 from execserver.client.names import *  # noqa: F403
 from execserver.client.pause import Pause
 from execserver.client.preamble import PREAMBLE_BYTES
-from execserver.client.source import Source
-
-T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -37,10 +35,9 @@ async def connect(
 ) -> AsyncIterator[Server]:
     """Launch a daemon and speak with it until the end of the block; see `execserver.client.trio.connect`."""
     argv, group = launch.command_line(command)
-    loop = asyncio.get_running_loop()
     pipe = subprocess.PIPE
-    _, wire = await loop.subprocess_exec(
-        lambda: _Wire(loop, argv, ClientCore(preamble_limit, lossless=lossless), forward_stderr),
+    _, wire = await asyncio.get_running_loop().subprocess_exec(
+        lambda: _Wire(argv, ClientCore(preamble_limit, lossless=lossless), forward_stderr),
         *argv,
         stdin=pipe,
         stdout=pipe,
@@ -57,14 +54,11 @@ async def connect(
         await wire.see_through(wire.end(shutdown_timeout), shutdown_timeout + 5)
 
 
-class _Wire(asyncio.SubprocessProtocol):
-    """The daemon's process and its three pipes, and how to wait."""
+class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
+    """The daemon's process and its three pipes."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, argv: list[str], core: ClientCore, forward_stderr: bool
-    ) -> None:
-        self.core = core
-        self._loop = loop
+    def __init__(self, argv: list[str], core: ClientCore, forward_stderr: bool) -> None:
+        super().__init__(core)
         self._argv = argv
         self._stderr = launch.Stderr(forward=forward_stderr)
         self._paused = False
@@ -75,57 +69,6 @@ class _Wire(asyncio.SubprocessProtocol):
         self._pausing: asyncio.Task[None] | None = None
         self._last_words: asyncio.TimerHandle | None = None
         core.send_soon = self._send_soon
-
-    # The driver
-
-    async def wait(self, source: Source[T]) -> T:
-        """Wait for ``source``."""
-        try:
-            while not source.advance():
-                woken: asyncio.Future[bool] = self._loop.create_future()
-
-                def wake(expired: bool = False, woken: asyncio.Future[bool] = woken) -> None:
-                    if not woken.done():
-                        woken.set_result(expired)
-
-                patience = source.patience
-                timer = None if patience is None else self._loop.call_later(patience, wake, True)
-                try:
-                    with self.core.parking.park(source, wake):
-                        expired = await woken
-                finally:
-                    if timer is not None:
-                        timer.cancel()
-                if expired:
-                    source.expire()
-            return source.take()
-        except BaseException:
-            source.cancel()
-            raise
-
-    def clock(self) -> float:
-        """Give the loop's time."""
-        return self._loop.time()
-
-    async def see_through(self, ending: Coroutine[Any, Any, None], seconds: float) -> None:
-        """Run ``ending`` in a task of its own, ``seconds`` at most, and wait for it whoever cancels."""
-        task = self._loop.create_task(self._within(ending, seconds))
-        cancelled = False
-        while not task.done():
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError:
-                cancelled = True
-            except Exception:
-                break  # raised by task.result()
-        if cancelled:
-            raise asyncio.CancelledError
-        task.result()
-
-    async def _within(self, ending: Coroutine[Any, Any, None], seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await ending
 
     # The life of the daemon
 
