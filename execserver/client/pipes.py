@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from execserver.client import launch
+from execserver.client.outgoing import Outgoing
 
 
 class Pipes:
@@ -36,10 +37,9 @@ class Pipes:
         self.stderr = launch.Stderr(forward=forward_stderr)
         self._lock = lock
         self._take_output = take_output
-        self._next_input = next_input
         self._parted = parted
         self._buffer = bytearray(launch.READ_BYTES)  # of its output, used again
-        self._unsent = memoryview(b"")
+        self._outgoing = Outgoing(next_input)
         self._input_broken = False
         self._closing = False
         self._stopping = False
@@ -64,11 +64,10 @@ class Pipes:
 
     def send(self) -> None:
         """Write what ``next_input`` gives, as far as the pipe takes it; the rest is the thread's. Call it locked."""
-        if self._unsent or self._closing:
-            return
-        self._unsent = self._write_some(memoryview(self._next_input()))
-        if self._unsent:
-            self._wake_thread()
+        if not self._outgoing and not self._closing:
+            self._outgoing.write(self._input.fileno())
+            if self._outgoing:
+                self._wake_thread()
 
     def end(self, timeout: float) -> None:
         """End the process, whatever it does, and close everything."""
@@ -98,14 +97,6 @@ class Pipes:
     def _wake_thread(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full: it rings already
             os.write(self._ring, b"!")
-
-    def _write_some(self, data: memoryview) -> memoryview:
-        try:
-            return data[os.write(self._input.fileno(), data) :]
-        except BlockingIOError:
-            return data
-        except OSError:  # it reads no more, which the thread sees
-            return data[:0]
 
     # The thread
 
@@ -173,7 +164,7 @@ class Pipes:
                 self._input.close()
             elif self._input_broken:
                 self._unwatch(descriptor)
-            elif self._unsent:
+            elif self._outgoing:
                 self._selector.modify(descriptor, selectors.EVENT_WRITE, self._write_more)
             else:  # a pipe's write end is "readable" when it is broken (poll(2))
                 self._selector.modify(descriptor, selectors.EVENT_READ, self._input_broke)
@@ -183,7 +174,7 @@ class Pipes:
 
     def _write_more(self) -> None:
         with self._lock:
-            self._unsent = self._write_some(self._unsent) or memoryview(self._next_input())
+            self._outgoing.write(self._input.fileno())
 
     def _read_output(self) -> None:
         if size := os.readv(self._output.fileno(), [self._buffer]):

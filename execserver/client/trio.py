@@ -16,6 +16,7 @@ from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
 from execserver.client.facade import Server as Server
 from execserver.client.names import *  # noqa: F403
+from execserver.client.outgoing import Outgoing
 from execserver.client.pause import Pause
 from execserver.client.preamble import PREAMBLE_BYTES
 from execserver.client.trio_driver import TrioDriver, unwrapped
@@ -81,7 +82,7 @@ class _Wire(TrioDriver):
         self._output: Any = child.stdout
         self._errors: Any = child.stderr
         self._stderr = launch.Stderr(forward=forward_stderr)
-        self._unsent = memoryview(b"")
+        self._outgoing = Outgoing(core.take_outgoing)
         self._more = trio.Event()
         self._closing = False
         self._output_ended = trio.Event()
@@ -145,31 +146,22 @@ class _Wire(TrioDriver):
 
     def _send_soon(self) -> None:
         """Write at once what the pipe takes: a task more on the way of each request costs as much as the request."""
-        if self._unsent or self._closing:
-            return
-        self._unsent = self._write_some(memoryview(self.core.take_outgoing()))
-        if self._unsent:
-            self._more.set()
+        if not self._outgoing and not self._closing:
+            self._outgoing.write(self._input.fileno())
+            if self._outgoing:
+                self._more.set()
 
     @trio.lowlevel.enable_ki_protection
     async def _write(self) -> None:
         while True:
             await self._more.wait()
             self._more = trio.Event()
-            while self._unsent and not self._closing:
+            while self._outgoing and not self._closing:
                 try:
                     await trio.lowlevel.wait_writable(self._input.fileno())
                 except trio.ClosedResourceError:
                     return
-                self._unsent = self._write_some(self._unsent) or memoryview(self.core.take_outgoing())
-
-    def _write_some(self, data: memoryview) -> memoryview:
-        try:
-            return data[os.write(self._input.fileno(), data) :]
-        except BlockingIOError:
-            return data
-        except OSError:  # it reads no more, which `_input_gone` sees
-            return data[:0]
+                self._outgoing.write(self._input.fileno())
 
     async def _input_gone(self) -> None:
         """Return when nobody can read what is written: a pipe's write end is "readable" when it is broken (poll(2))."""
