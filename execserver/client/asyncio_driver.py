@@ -53,11 +53,9 @@ class AsyncioDriver:
         cancelled = False
         while not task.done():
             try:
-                await asyncio.shield(task)
+                await asyncio.wait({task})  # whose own end it does not raise, and which a cancelled wait leaves alone
             except asyncio.CancelledError:
                 cancelled = True
-            except Exception:
-                break  # raised by task.result()
         if cancelled:
             raise asyncio.CancelledError
         task.result()
