@@ -27,15 +27,18 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
 TURN_SECONDS: Final = 0.005  # of the reader: a read may hold 2,000 starts of 1 ms each, and the pumps wait meanwhile
-UNREAD_SECONDS: Final = 1.2  # that the end of input waits behind answers of which the client takes nothing
+_LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
+# Requests behind 4 MiB of answers, when the client has closed its end already: they are begun as long as it reads,
+UNREAD_SECONDS: Final = 1.2  # which it does not if it has taken nothing for so long,
+BEHIND_SECONDS: Final = 1.5  # and no longer than this after its end
 
 # The end, all within 5 s (wire, section 5). What comes to its end sooner is not waited for.
-REQUEST_SECONDS: Final = 2.3  # for the requests in flight
+REQUEST_SECONDS: Final = 1.7  # for the requests in flight
 SHUTDOWN_GRACE_SECONDS: Final = 1.5  # from SIGTERM to SIGKILL
 SHUTDOWN_DRAIN_SECONDS: Final = 0.5  # from the exit to the end of the streams
-PROCESS_SECONDS: Final = SHUTDOWN_GRACE_SECONDS + SHUTDOWN_DRAIN_SECONDS + 0.8  # then a client that stalls is left
+PROCESS_SECONDS: Final = SHUTDOWN_GRACE_SECONDS + SHUTDOWN_DRAIN_SECONDS + 0.5  # then a client that stalls is left
 STALL_SECONDS: Final = 0.7  # without a byte taken: nobody reads what is left
-END_SECONDS: Final = 4.5  # the last flush included; the interpreter has the rest
+END_SECONDS: Final = 4.3  # from the end of input to the last flush; the interpreter has the rest
 
 
 class Host(NamedTuple):
@@ -67,8 +70,9 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
             async with trio.open_nursery() as requests:
                 session = Session(processes, outbox, requests, lambda: end("shutdown"))
                 rpc = Rpc(session, session.initialize, max_in_flight=limits.max_in_flight)
+                reader = _Reader(wire, rpc, outbox, requests, limits.max_line_bytes)
                 with reading:
-                    await _Reader(wire, rpc, outbox, requests, limits.max_line_bytes).run()
+                    await reader.run()
                     end("end of file")
                 began = trio.current_time()
                 processes.stop_all(SHUTDOWN_GRACE_SECONDS, SHUTDOWN_DRAIN_SECONDS)
@@ -76,7 +80,7 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
                 owners.cancel_scope.deadline = began + PROCESS_SECONDS
             await session.aclose()
         await host.sweep()
-        await _flush(outbox, began + END_SECONDS)
+        await _flush(outbox, (reader.input_ended_at or began) + END_SECONDS)
         background.cancel_scope.cancel()
 
 
@@ -103,6 +107,7 @@ class _Reader:
         self._outbox = outbox
         self._requests = requests
         self._splitter = LineSplitter(max_line_bytes)
+        self.input_ended_at: float | None = None  # where that was seen before it was read
 
     async def run(self) -> None:
         """Return at end of file."""
@@ -143,13 +148,21 @@ class _Reader:
         self._outbox.post(answer)
 
     async def _wait_for_client(self) -> bool:
-        """Wait until the client has read of its answers; False where it reads nothing and has closed its own end."""
+        """Wait until the client has read of its answers; False where it has closed its own end and is not fast enough.
+
+        However slowly it reads, the session must end within its time: no progress renews `BEHIND_SECONDS`.
+        """
         self._outbox.flush()
+        taken, taken_at = self._outbox.written, trio.current_time()
         while self._outbox.backlog > ANSWERS_BYTES:
-            taken = self._outbox.written
-            with trio.move_on_after(UNREAD_SECONDS):
+            with trio.move_on_after(_LOOK_SECONDS):
                 await self._outbox.room(ANSWERS_BYTES)
-            if self._outbox.written == taken and self._wire.input_has_ended():
-                return False
+            now = trio.current_time()
+            if self._outbox.written > taken:
+                taken, taken_at = self._outbox.written, now
+            if self._wire.input_has_ended():
+                self.input_ended_at = self.input_ended_at or now
+                if now >= min(taken_at + UNREAD_SECONDS, self.input_ended_at + BEHIND_SECONDS):
+                    return False
         self._outbox.cork()
         return True

@@ -95,9 +95,9 @@ class Peer:
         self.children[process_id] = child
         return child
 
-    async def start_unanswered(self, process_id: str, **params: Any) -> None:
+    async def start_unanswered(self, process_id: str, child: FakeChild | None = None, **params: Any) -> None:
         """Start a process while nothing comes out."""
-        child = self.children[process_id] = FakeChild()
+        child = self.children[process_id] = child or FakeChild()
         self._next_children.append(child)
         self.send("process/start", processId=process_id, argv=["x"], **params)
         await wait_all_tasks_blocked()
