@@ -5,7 +5,7 @@ it reads. The queue has a bound; what would pass it is refused whole.
 """
 
 from collections import deque
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -30,6 +30,11 @@ class Delivery:
         self.status: WriteStatus | None = None
         self._decided: trio.Event | None = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether a repetition is this very write: it was not refused."""
+        return self.status in (None, "accepted")
+
     def decide(self, status: WriteStatus) -> None:
         """Settle it, and wake who waits."""
         self.status = status
@@ -47,6 +52,14 @@ class Delivery:
         return self.status
 
 
+class _Remembered(NamedTuple):
+    """A write that may be repeated, and the one that was repeated in order to close."""
+
+    fingerprint: tuple[int, int]
+    written: Delivery
+    closed: Delivery | None = None
+
+
 class Stdin:
     """The queue before one child's stdin."""
 
@@ -58,7 +71,7 @@ class Stdin:
         self._open = is_open
         self._queue: deque[Delivery] = deque()
         self._last = b""  # the last byte that went in: for a terminal, what its end of file would follow
-        self._remembered: dict[str, tuple[tuple[int, int], Delivery]] = {}
+        self._remembered: dict[str, _Remembered] = {}
 
     def write(self, data: bytes, write_id: str | None, closing: bool) -> Delivery:
         """Begin a write; what the kernel takes at once is decided at once. Never yields: order is that of calls.
@@ -69,15 +82,19 @@ class Stdin:
             return self._begin(data, closing)
         fingerprint = (len(data), hash(data))  # 64 bits, keyed: enough to catch a mistake, and free
         known = self._remembered.get(write_id)
-        if known is not None and known[1].status in (None, "accepted"):
-            if known[0] != fingerprint:
+        if known is not None and known.written.stands:
+            if known.fingerprint != fingerprint:
                 problem = f"writeId {write_id} was used for other bytes"
                 raise Fault(INVALID_PARAMS, problem, "writeIdConflict")
-            if known[1].closing or not closing:
-                return known[1]
-            data = b""  # it has its bytes already
+            if not closing or known.written.closing:
+                return known.written
+            if known.closed is None or not known.closed.stands:
+                known = known._replace(closed=self._begin(b"", closing))
+                self._remembered[write_id] = known
+            assert known.closed is not None
+            return known.closed
         delivery = self._begin(data, closing)
-        self._remembered[write_id] = (fingerprint, delivery)
+        self._remembered[write_id] = _Remembered(fingerprint, delivery)
         if len(self._remembered) > REMEMBERED_WRITES:
             del self._remembered[next(iter(self._remembered))]
         return delivery

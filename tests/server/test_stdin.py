@@ -235,6 +235,19 @@ def test_a_write_repeated_in_order_to_close_closes() -> None:
     assert (child.took, child.stdin_closed) == (b"hello", True)
 
 
+def test_a_write_stays_accepted_though_the_close_that_repeated_it_was_refused() -> None:
+    child = FakeChild()
+    stdin = Stdin(child, is_open=True)
+    stdin.write(b"hello", "w", closing=False)
+    stdin.end()
+    assert stdin.write(b"hello", "w", closing=True).status == "stdinClosed"
+    assert stdin.write(b"hello", "w", closing=True).status == "stdinClosed"
+    assert stdin.write(b"hello", "w", closing=False).status == "accepted"
+    with pytest.raises(Fault) as caught:
+        stdin.write(b"other", "w", closing=False)
+    assert caught.value.kind == "writeIdConflict"
+
+
 def test_a_write_repeated_in_order_to_end_the_file_of_a_terminal_ends_it_once() -> None:
     child = FakeChild(tty=True)
     stdin = Stdin(child, is_open=True)
