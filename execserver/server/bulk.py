@@ -8,24 +8,20 @@ params and then for what is in them, and knows no other base64 than msgspec's. I
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from execserver.wire.base import Message
 from execserver.wire.base64 import decode_text
 from execserver.wire.envelope import Id
-from execserver.wire.process import WriteId, WriteParams
+from execserver.wire.process import WriteParams
 
 METHOD: Final = "process/write"
 LONG_BYTES: Final = 4096  # of a line: below it there is nothing to be won
 
 
-class _TextParams(Message, frozen=True):
+class _TextParams(WriteParams, frozen=True):
     """`WriteParams` with the chunk not decoded yet."""
 
-    process_id: str
-    chunk: str
-    write_id: WriteId | None = None
-    close_stdin: bool = False
+    chunk: str  # type: ignore[assignment]
 
 
 class _Write(Struct, frozen=True, gc=False, tag_field="method", tag=METHOD):
@@ -41,7 +37,7 @@ _decode = msgspec.json.Decoder(_Write).decode
 
 def decode_long_write(line: bytes) -> tuple[Id, WriteParams] | None:
     """The id and the params of a long and flawless ``process/write``; None for any other line."""
-    if len(line) < LONG_BYTES or not line.isascii():
+    if len(line) < LONG_BYTES or not line.isascii() or not _is_flat(line):
         return None
     try:
         write = _decode(line)
@@ -51,4 +47,10 @@ def decode_long_write(line: bytes) -> tuple[Id, WriteParams] | None:
         return None
     if isinstance(write.id, float):  # 1.0 is not the id 1
         return None
-    return write.id, WriteParams(params.process_id, chunk, params.write_id, params.close_stdin)
+    return write.id, WriteParams(**{**structs.asdict(params), "chunk": chunk})
+
+
+def _is_flat(line: bytes) -> bool:
+    """Whether there is nothing but an object in an object: how deep more may be is judged in one place."""
+    inner = line.find(b"{", line.find(b"{") + 1)
+    return line.find(b"{", inner + 1) < 0 and line.find(b"[") < 0

@@ -94,7 +94,7 @@ def decode_request(line: bytes) -> Incoming:
         if not line.isascii():
             line.decode()  # `params` stays undecoded here, so nothing else would look at its bytes
         if line.count(b"[") + line.count(b"{") > _SHALLOW:
-            _check_json(_SPARE * b"[" + line + _SPARE * b"]")
+            _check_depth(line)
         try:
             incoming = _decode(line)
         except msgspec.ValidationError as error:
@@ -109,6 +109,14 @@ def decode_request(line: bytes) -> Incoming:
     except RecursionError:
         raise Malformed(Fault(PARSE_ERROR, "not JSON: nested too deeply", "parseError")) from None
     return incoming
+
+
+def _check_depth(line: bytes) -> None:
+    """Raise `RecursionError` where there are not levels to spare. What else is wrong with a line others find."""
+    try:
+        _check_json(_SPARE * b"[" + line + _SPARE * b"]")
+    except msgspec.DecodeError:
+        return
 
 
 def _judge(line: bytes, problem: str) -> Malformed | StrayResponse:

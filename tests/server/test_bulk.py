@@ -37,10 +37,10 @@ def ordinarily(line: bytes) -> tuple[object, WriteParams] | None:
 @pytest.mark.parametrize("request_id", [1, -5, 2**70, "one", ""])
 @pytest.mark.parametrize("version", [{}, {"jsonrpc": "2.0"}])
 @pytest.mark.parametrize(
-    "more", [{}, {"writeId": "w", "closeStdin": True}, {"writeId": None}, {"processId": '\1"é\\'}, {"what": [TEXT]}]
+    "more", [{}, {"writeId": "w", "closeStdin": True}, {"writeId": None}, {"processId": '\1"é\\'}, {"what": TEXT}]
 )
 def test_a_flawless_long_write_is_taken(request_id: int | str, version: dict[str, str], more: dict[str, Any]) -> None:
-    line = line_of(id=request_id, params={"processId": "p", "chunk": TEXT, **more}, other={"a": 1}, **version)
+    line = line_of(id=request_id, params={"processId": "p", "chunk": TEXT, **more}, other="a", **version)
     taken = decode_long_write(line)
     assert taken is not None
     assert taken == ordinarily(line)
@@ -91,8 +91,21 @@ def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: di
         line_of(deep=0).replace(b'"deep": 0', b'"deep": ' + b"[" * 100_000 + b"]" * 100_000),
         line_of().replace(b'"p"', b'"\xff"'),
         json.dumps([json.loads(line_of())]).encode(),
+        line_of(other={}),
+        line_of(other=[]),
     ],
-    ids=["short", "a fraction", "a version", "no base64", "no JSON", "deep", "no UTF-8", "a batch"],
+    ids=[
+        "short",
+        "a fraction",
+        "a version",
+        "no base64",
+        "no JSON",
+        "deep",
+        "no UTF-8",
+        "a batch",
+        "an object",
+        "an array",
+    ],
 )
 def test_what_is_short_or_flawed_is_left_to_the_ordinary_way(line: bytes) -> None:
     assert decode_long_write(line) is None

@@ -229,3 +229,9 @@ def test_what_we_send_is_one_line_of_json(value: Any) -> None:
 def test_a_lone_surrogate_cannot_be_sent() -> None:
     with pytest.raises(UnicodeEncodeError):
         encode_line(Success(1, "\ud800"))
+
+
+def test_what_is_wrong_with_a_line_of_many_brackets_is_found_where_it_stands() -> None:
+    line = b'{"id":1,"method":"ping","params":{"a":' + b"[" * 150 + b"]" * 150 + b"},x}"
+    assert f"(byte {line.index(b'x')})" in malformed(line).fault.message
+    assert "truncated" in malformed(line[:-3]).fault.message
