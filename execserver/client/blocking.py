@@ -49,10 +49,14 @@ class Driver(Protocol):
 
 def _do(driver: Driver, begin: Callable[[], Source[T]], until: float | None = None) -> T:
     """Begin when the connection has room, and wait. `TimeoutError` when the clock shows ``until``."""
+
+    def left() -> float | None:
+        return None if until is None else until - driver.clock()
+
     with driver.lock:
         if driver.core.crowded:
-            driver.wait(Room(driver.core), until and until - driver.clock())
-        return driver.wait(begin(), until and until - driver.clock())
+            driver.wait(Room(driver.core), left())
+        return driver.wait(begin(), left())
 
 
 class Server:
@@ -97,9 +101,11 @@ class Server:
         start_options = prepare_run(
             self._core, options, data=input, timeout=timeout, max_output=max_output, drain=drain
         )
+        clock = self._driver.clock
+        began = clock()
         process = self._begin(argv, start_options)
         with self._driver.lock:
-            run = Run(process, self._driver.clock, data=input, timeout=timeout, max_output=max_output, drain=drain)
+            run = Run(process, clock, began=began, data=input, timeout=timeout, max_output=max_output, drain=drain)
         result = self._driver.wait(run)
         if check and (result.exit_code != 0 or result.timed_out):
             raise ProcessFailed(result, list(argv))

@@ -93,8 +93,10 @@ class Server:
         start_options = prepare_run(
             self._core, options, data=input, timeout=timeout, max_output=max_output, drain=drain
         )
+        clock = self._driver.clock
+        began = clock()
         process = await self._begin(argv, start_options)
-        run = Run(process, self._driver.clock, data=input, timeout=timeout, max_output=max_output, drain=drain)
+        run = Run(process, clock, began=began, data=input, timeout=timeout, max_output=max_output, drain=drain)
         result = await self._driver.wait(run)
         if check and (result.exit_code != 0 or result.timed_out):
             raise ProcessFailed(result, list(argv))

@@ -67,7 +67,8 @@ class Laggards:
 
     def endured(self, seconds: float) -> None:
         """Note that the reader has waited for them."""
-        for subscription, waited in list(self._waited.items()):
+        for subscription in list(self._waited_for()):
+            waited = self._waited[subscription]
             self._waited[subscription] = 0.0 if waited == JUST_NOW else waited + seconds
 
     def parked(self, source: Source[Any]) -> None:

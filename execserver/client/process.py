@@ -24,8 +24,10 @@ WRITE_BYTES = 256 << 10  # of one process/write: no call fills the connection fo
 PAGE_BYTES = 1 << 20
 
 
-def milliseconds(seconds: float) -> int:
-    """Round up: no deadline comes early, and only 0 is 0."""
+def milliseconds(name: str, seconds: float) -> int:
+    """Round up: no deadline comes early, and only 0 is 0. `ValueError` for what is no time."""
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{name} is a number of seconds from 0 on, not {seconds}")
     return math.ceil(seconds * 1000)
 
 
@@ -89,7 +91,7 @@ class ProcessCore:
         params = self._params()
         if grace is not None:
             self.core.features.require("graceMs")
-            params["graceMs"] = milliseconds(grace)
+            params["graceMs"] = milliseconds("grace", grace)
         return self.core.call("process/terminate", params, Terminated | None, lambda result: result and result.running)
 
     def resize(self, rows: int, cols: int) -> Call[None]:
@@ -104,7 +106,7 @@ class ProcessCore:
         if max_bytes is not None:
             params["maxBytes"] = max_bytes
         if wait:
-            params["waitMs"] = milliseconds(wait)
+            params["waitMs"] = milliseconds("wait", wait)
         return self.core.call("process/read", params, TextPage, to_page)
 
     def release(self) -> Call[bool]:

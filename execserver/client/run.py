@@ -48,7 +48,10 @@ class Captured:
 
 
 class Run(Source[Result]):
-    """A process followed to its end, or for ``drain`` seconds after its exit. ``clock`` gives seconds."""
+    """A process followed to its end, or for ``drain`` seconds after its exit.
+
+    ``clock`` gives seconds; ``began`` is when the start was sent: the server's clock may have run since.
+    """
 
     takes_turns = True
 
@@ -57,6 +60,7 @@ class Run(Source[Result]):
         process: ProcessCore,
         clock: Callable[[], float],
         *,
+        began: float,
         data: bytes | None,
         timeout: float | None,
         max_output: int | None,
@@ -64,10 +68,10 @@ class Run(Source[Result]):
     ) -> None:
         self._process = process
         self._clock = clock
-        self._began = clock()
-        kept_by_server = timeout is not None and "timeoutMs" in process.core.features  # which keeps it better
+        self._began = began
+        kept_by_server = keeps_timeout(process.core, timeout)
         self._kept_timeout = timeout if kept_by_server else None
-        self._timeout_at = None if timeout is None or kept_by_server else self._began + timeout
+        self._timeout_at = None if timeout is None or kept_by_server else began + timeout
         self._drain = drain
         self._drained_at: float | None = None
         self._captured = {"stdout": Captured(max_output), "stderr": Captured(max_output)}
@@ -225,6 +229,11 @@ def prepare_run(
     if data is not None:
         core.features.require("closeStdin")  # what reads its stdin to the end would never end
         prepared["stdin"] = "pipe"
-    if timeout is not None and "timeoutMs" in core.features:
+    if keeps_timeout(core, timeout):
         prepared["timeout"] = timeout
     return prepared
+
+
+def keeps_timeout(core: ClientCore, timeout: float | None) -> bool:
+    """Whether the server keeps the timeout, which it does better."""
+    return timeout is not None and "timeoutMs" in core.features

@@ -110,14 +110,14 @@ def start_params(core: "ClientCore", process_id: str, argv: Sequence[str], optio
     if options.get("merge_stderr"):
         core.features.require("mergeStderr")
         params["mergeStderr"] = True
-    for seconds, member in (
-        (options.get("timeout"), "timeoutMs"),
-        (options.get("idle_timeout"), "idleTimeoutMs"),
-        (options.get("drain"), "drainMs"),
+    for name, seconds, member in (
+        ("timeout", options.get("timeout"), "timeoutMs"),
+        ("idle_timeout", options.get("idle_timeout"), "idleTimeoutMs"),
+        ("drain", options.get("drain"), "drainMs"),
     ):
         if seconds is not None:
             core.features.require(member)
-            params[member] = milliseconds(seconds)
+            params[member] = milliseconds(name, seconds)
     if (arg0 := options.get("arg0")) is not None:
         params["arg0"] = arg0
     if (metadata := options.get("metadata")) is not None:

@@ -143,6 +143,8 @@ async def what_is_wrong_with_a_run_is_found_before_anything_is_started(runtime: 
             (TypeError, {"max_output": 1.5}, "max_output is a number of bytes or None, not 1.5"),
             (ValueError, {"max_output": -1}, "max_output is not negative: -1"),
             (ValueError, {"timeout": float("nan")}, "timeout is a number of seconds from 0 on, not nan"),
+            (ValueError, {"timeout": float("inf")}, "timeout is a number of seconds from 0 on, not inf"),
+            (ValueError, {"idle_timeout": -1}, "idle_timeout is a number of seconds from 0 on, not -1"),
             (ValueError, {"drain": -1}, "drain is a number of seconds from 0 on, not -1"),
             (TypeError, {"drain": "1"}, "not supported between"),
             (TypeError, {"tiemout": 3}, "there is no option tiemout; there are arg0, cwd, "),

@@ -749,7 +749,7 @@ def test_a_wait_for_a_process_that_the_server_forgot_is_an_error(peer: Peer) -> 
 
 
 def begin_run(peer: Peer, clock: Callable[[], float] = lambda: 0.0, **options: Any) -> Run:
-    defaults: dict[str, Any] = {"data": None, "timeout": None, "max_output": None, "drain": 0.5}
+    defaults: dict[str, Any] = {"began": clock(), "data": None, "timeout": None, "max_output": None, "drain": 0.5}
     return Run(peer.start(), clock, **defaults | options)
 
 
@@ -766,6 +766,17 @@ def test_a_timeout_of_the_server_is_known_by_the_time_when_the_exit_was_not_push
     assert run.advance()
     result = run.take()
     assert (result.reason, result.timed_out) == (None, timed_out)
+
+
+def test_the_time_of_a_run_counts_from_its_request_and_not_from_the_answer(peer: Peer) -> None:
+    now = 3.0  # the answer took long
+    run = begin_run(peer, lambda: now, began=0.0, timeout=5)
+    assert waits(run)
+    run.expire()
+    now = 5.0
+    peer.answer(page(next_seq=3, exited=True, exitCode=0, exitSeq=1, closed=True, closedSeq=2))
+    assert run.advance()
+    assert run.take().timed_out
 
 
 def test_a_timeout_that_the_client_keeps_is_its_own_to_know(plain_peer: Peer) -> None:
@@ -941,6 +952,19 @@ def test_nobody_waits_for_a_consumer_who_waits_for_the_wire(peer: Peer) -> None:
     events.take()
     with peer.core.parking.park(pause, lambda: None):
         assert waits(pause)
+
+
+def test_the_wait_for_another_is_not_held_against_who_waits_for_the_wire(peer: Peer) -> None:
+    process, _ = kept = flooded(peer)
+    waiting = process.subscribe(7)
+    for seq in range(9, 15):  # the eighth is missing
+        peer.output(seq, "aaaa" * 30_000)
+    pause = Pause(peer.core)
+    assert waits(pause)
+    pause.expire()
+    peer.output(8)
+    assert waiting in peer.core.laggards
+    assert kept
 
 
 def test_who_begins_to_wait_for_the_wire_is_not_waited_for(peer: Peer) -> None:
