@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 STDERR_BYTES = 16 << 10  # the tail of its stderr, for the reason in `Disconnected`
 LAST_WORDS_SECONDS = 1.0  # how long the exit status and the rest of stderr may take after the end of stdout
+KILLED_SECONDS = 1.0  # for a killed daemon to end; one in an uninterruptible call is not waited for
 READ_BYTES = 256 << 10
 PIPE_BYTES = 1 << 20
 
@@ -27,7 +28,7 @@ def command_line(command: Sequence[str] | None) -> tuple[list[str], int | None]:
 
 def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float], ...]:
     """Give what ends the daemon: a signal (None: end of file) and how long to wait after it."""
-    return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, 1.0)
+    return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, KILLED_SECONDS)
 
 
 class Stderr:
@@ -40,7 +41,7 @@ class Stderr:
     def add(self, data: bytes) -> None:
         """Take what came next."""
         self._data = (self._data + data)[-STDERR_BYTES:]
-        # None: a program without a console; replaced by what takes no bytes: it is not ours to guess at
+        # Ours may be None (no console) or text without bytes behind it: then nothing is forwarded.
         if self._forward and (ours := getattr(sys.stderr, "buffer", None)) is not None:
             try:
                 ours.write(data)

@@ -22,7 +22,7 @@ class Outgoing:
             while unsent := self._unsent or memoryview(self._take()):
                 self._unsent = unsent
                 self._unsent = unsent[os.write(descriptor, unsent) :]
-        except BlockingIOError:
-            pass
+        except BlockingIOError:  # the rest waits until the descriptor is writable
+            return
         except OSError:  # it reads no more, which whoever watches the descriptor sees
             self._unsent = memoryview(b"")

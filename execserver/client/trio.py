@@ -44,8 +44,8 @@ async def connect(
     on: let the daemon be the last that it runs, behind ``exec``. The last 16 KiB of its stderr are kept for
     the reason of a `Disconnected`; with ``forward_stderr`` all of it goes to this program's too.
 
-    With ``lossless`` the connection is not read while a subscription is full and nobody else waits: a consumer that
-    stops then stops the daemon's processes, instead of losing what exceeds their retained output.
+    With ``lossless`` a consumer that takes nothing is waited for without end, by turns where others wait as well: it
+    then stops the daemon's processes, instead of losing what exceeds their retained output.
 
     Raises `OSError` if the command cannot be launched, `Disconnected` if it does not answer as a daemon does.
     """
@@ -135,7 +135,8 @@ class _Wire(TrioDriver):
                     break
         except BaseException:  # Ctrl-C again: at once, then
             self._child.kill()
-            await self._child.wait()
+            with trio.move_on_after(launch.KILLED_SECONDS):
+                await self._child.wait()
             raise
         finally:
             self._scope.cancel()

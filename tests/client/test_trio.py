@@ -2,14 +2,15 @@
 
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 import trio
 
 import execserver.local
+from execserver.client import launch
 from execserver.client.core import ClientCore
 from execserver.client.trio import Closed, Exited, Output, Server, StartError, connect
 
@@ -100,13 +101,19 @@ def test_ctrl_c_while_the_client_reads_interrupts_the_program(name: str, monkeyp
         trio.run(main)
 
 
-def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to() -> None:
+def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = launch.shutdown_steps
+
+    def interrupted(timeout: float) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return steps(timeout)
+
+    monkeypatch.setattr(launch, "shutdown_steps", interrupted)
     body = "import signal; [signal.signal(number, signal.SIG_IGN) for number in (2, 15)]\n" + DEAF
 
     async def main() -> None:
         with trio.fail_after(30):
             async with connect([sys.executable, "-I", "-S", "-c", body], shutdown_timeout=60):
-                threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
                 signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
