@@ -32,22 +32,36 @@ def _flood(size: int) -> list[str]:
 
 def alone(size: int) -> float:
     """Read the bytes, and know only the last line. Return the seconds of CPU that the server took for them."""
-    requests = [
-        {"id": 1, "method": "initialize", "params": {"clientName": "benchmark"}},
-        {"method": "initialized", "params": {}},
-        {"id": 2, "method": "process/start", "params": {"processId": "p", "argv": _flood(size)}},
-    ]
     server = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert server.stdin is not None
-    assert server.stdout is not None
     with server:
-        server.stdin.write(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
-        server.stdin.flush()
-        end = b""
-        while b"process/closed" not in end:
-            end = end[-500:] + os.read(server.stdout.fileno(), 1 << 18)[-500:]
-        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+        _send(server, {"id": 1, "method": "initialize", "params": {"clientName": "benchmark"}})
+        _send(server, {"method": "initialized", "params": {}})
+        _see_closed(server, ["true"])  # what is done once is done before
+        before = _cpu_seconds(server.pid)
+        _see_closed(server, _flood(size))
+        cpu = _cpu_seconds(server.pid) - before
+        assert server.stdin is not None
         server.stdin.close()
+    return cpu
+
+
+def _send(server: "subprocess.Popen[bytes]", message: object) -> None:
+    assert server.stdin is not None
+    server.stdin.write(json.dumps(message).encode() + b"\n")
+    server.stdin.flush()
+
+
+def _see_closed(server: "subprocess.Popen[bytes]", argv: list[str]) -> None:
+    params = {"processId": argv[0], "argv": argv}
+    _send(server, {"id": argv[0], "method": "process/start", "params": params})
+    assert server.stdout is not None
+    end = b""
+    while b"process/closed" not in end:
+        end = end[-500:] + os.read(server.stdout.fileno(), 1 << 18)[-500:]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
