@@ -2,7 +2,8 @@
 
 The library's ``async_dispatch`` calls ``asyncio.gather``, which under trio does not crash but *answers* -32000. Its
 `dispatch_request` is a plain coroutine with no checkpoint of its own, and is what we await. Params go through it
-as one positional value, undecoded: msgspec does all the parsing, once, into the Struct of the method.
+as one positional value, undecoded: msgspec does all the parsing, once, into the Struct of the method. (Those of a long
+``process/write`` are decoded already, see `bulk`.)
 
 Importing this costs 70 ms (jsonschema and asyncio, which the library imports and we never use), so `server.rpc`
 imports it behind the answer to ``initialize``. Each name from inside the library is held by a contract test.

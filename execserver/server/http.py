@@ -14,7 +14,7 @@ import trio
 
 from execserver.server.eager import step_aside
 from execserver.server.method import Method
-from execserver.wire.base import Message, seconds
+from execserver.wire.base import Message, to_seconds
 from execserver.wire.errors import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -159,7 +159,7 @@ def _head(response: Response, body: bytes) -> RequestResult:
 
 
 def _deadline(params: RequestParams) -> float:
-    return math.inf if params.timeout_ms is None else trio.current_time() + seconds(params.timeout_ms)
+    return math.inf if params.timeout_ms is None else trio.current_time() + to_seconds(params.timeout_ms)
 
 
 def _timed_out(params: RequestParams) -> Fault:

@@ -18,7 +18,7 @@ from execserver.server.ending import GRACE_SECONDS, LOOK_SECONDS, Ending
 from execserver.server.outbox import Outbox
 from execserver.server.record import Record
 from execserver.server.stdin import Delivery, Stdin
-from execserver.wire.base import seconds
+from execserver.wire.base import to_seconds
 from execserver.wire.process import (
     Closed,
     CloseReason,
@@ -45,8 +45,8 @@ class Process:
         self.log = record.log
         self.stdin = Stdin(child, is_open=params.pipe_stdin or child.tty)
         self.ending = Ending(child, nursery, self._cut)
-        self._idle_seconds = None if params.idle_timeout_ms is None else seconds(params.idle_timeout_ms)
-        self._drain_seconds = None if params.drain_ms is None else seconds(params.drain_ms)
+        self._idle_seconds = None if params.idle_timeout_ms is None else to_seconds(params.idle_timeout_ms)
+        self._drain_seconds = None if params.drain_ms is None else to_seconds(params.drain_ms)
         self._outbox = outbox
         self._nursery = nursery
         self._pusher = push.Pusher(params.process_id)
@@ -56,7 +56,7 @@ class Process:
         self._owed: dict[Source, float] = {}  # bytes of the child's own that are still to be read
         self._cut_at: dict[Source, int] | None = None  # once the drain is over: bytes that are still taken
         if params.timeout_ms is not None:
-            self.ending.stop_after(seconds(params.timeout_ms), "timeout")
+            self.ending.stop_after(to_seconds(params.timeout_ms), "timeout")
         if self._idle_seconds is not None:
             nursery.start_soon(self._watch_idleness, self._idle_seconds)
 

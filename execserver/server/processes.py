@@ -25,7 +25,7 @@ from execserver.server.record import Record
 from execserver.server.retention import Retention
 from execserver.server.spawn import Command
 from execserver.wire import process as wire
-from execserver.wire.base import Empty, seconds
+from execserver.wire.base import Empty, to_seconds
 from execserver.wire.errors import INVALID_REQUEST, Fault, invalid_params
 
 # It is in every notification, which may have 1 MiB: escaped (six bytes a character) beside the largest chunk it fits.
@@ -116,7 +116,7 @@ class Processes:
         max_bytes = PAGE_BYTES if params.max_bytes is None else params.max_bytes
         if params.wait_ms and not log.has_news(after_seq):
             await step_aside()
-            with trio.move_on_after(seconds(params.wait_ms)):
+            with trio.move_on_after(to_seconds(params.wait_ms)):
                 while not log.has_news(after_seq):
                     await log.wait_for_append()
         return log.read(after_seq, max_bytes)
@@ -150,7 +150,7 @@ class Processes:
         process = self._processes.get(params.process_id)
         ending = self._leaderless.get((record.process_id, record.pid)) if process is None else process.ending
         if ending is not None:
-            ending.stop("terminated", GRACE_SECONDS if params.grace_ms is None else seconds(params.grace_ms))
+            ending.stop("terminated", GRACE_SECONDS if params.grace_ms is None else to_seconds(params.grace_ms))
         return wire.TerminateResult(running=running)
 
     async def resize(self, params: wire.ResizeParams) -> Empty:

@@ -11,7 +11,7 @@ Count = Annotated[int, Meta(ge=0)]
 _FOREVER_MS = 2**53
 
 
-def seconds(milliseconds: int) -> float:
+def to_seconds(milliseconds: int) -> float:
     """Convert what was asked for, of which a float may not hold all."""
     return min(milliseconds, _FOREVER_MS) / 1000
 
