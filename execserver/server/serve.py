@@ -80,7 +80,8 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
                 owners.cancel_scope.deadline = began + PROCESS_SECONDS
             await session.aclose()
         await host.sweep()
-        await _flush(outbox, (reader.input_ended_at or began) + END_SECONDS)
+        since = began if reader.input_ended_at is None else reader.input_ended_at
+        await _flush(outbox, since + END_SECONDS)
         background.cancel_scope.cancel()
 
 
@@ -161,7 +162,8 @@ class _Reader:
             if self._outbox.written > taken:
                 taken, taken_at = self._outbox.written, now
             if self._wire.input_has_ended():
-                self.input_ended_at = self.input_ended_at or now
+                if self.input_ended_at is None:
+                    self.input_ended_at = now
                 if now >= min(taken_at + UNREAD_SECONDS, self.input_ended_at + BEHIND_SECONDS):
                     return False
         self._outbox.cork()
