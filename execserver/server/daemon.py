@@ -41,16 +41,11 @@ async def _serve(wire: StdioWire, limits: Limits) -> None:
     guardian = Guardian()
     family = Family(guardian)
     # Received before the first line is read: who has an answer may send a signal.
-    with (
-        trio.open_signal_receiver(*_ENDING) as ending_signals,
-        trio.open_signal_receiver(signal.SIGCHLD) as child_signals,
-    ):
+    with trio.open_signal_receiver(*_ENDING) as ending_signals, family.reaping_orphans():
 
         async def background(end: Callable[[str], None]) -> None:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(family.reap_orphans, child_signals)
-                async for number in ending_signals:
-                    end(signal.Signals(number).name)
+            async for number in ending_signals:
+                end(signal.Signals(number).name)
 
         async def sweep() -> None:
             await _sweep(guardian)

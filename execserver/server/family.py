@@ -6,9 +6,14 @@ that is owned: what is behind it is seen when its owner has reaped it, since ano
 """
 
 import os
+import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Final
+
+import trio
 
 from execserver.server.child import Child
 from execserver.server.descendants import Stat, descendants, members
@@ -43,11 +48,25 @@ class Family:
         self._unreaped.add(child.pid)
         return child
 
-    async def reap_orphans(self, child_signals: AsyncIterator[int]) -> None:
-        """Reap whatever has no owner, at each SIGCHLD. Never returns."""
-        async for _ in child_signals:
-            self._look()
-            self._dismiss_groups()
+    @contextmanager
+    def reaping_orphans(self) -> Iterator[None]:
+        """Reap whatever has no owner when it ends, at SIGCHLD. For the main thread, under trio.
+
+        Nearly every signal is that of a child with an owner, who learns of its end by himself. So the handler looks,
+        which is safe wherever it interrupts, and trio hears only of what is to be reaped: its own receiver of signals
+        would run three tasks for each child, on the way of its exit to the client.
+        """
+        token = trio.lowlevel.current_trio_token()
+
+        def on_child_signal(number: int, frame: FrameType | None) -> None:
+            if self._unowned() is not None:
+                token.run_sync_soon(self._tidy, idempotent=True)
+
+        before = signal.signal(signal.SIGCHLD, on_child_signal)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGCHLD, before)
 
     def find_members(self, pgid: int) -> list[Stat]:
         """See `Kin`."""
@@ -61,22 +80,24 @@ class Family:
         self._unreaped.discard(child.pid)
         self._leaderless[child.pid] = child
         self._scanned_at = -SCAN_SECONDS  # a scan that is older than the group would not show who is left of it
-        self._look()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Reap the zombies in front of the first owned one, and dismiss the groups that ended with them."""
+        while (pid := self._unowned()) is not None:
+            if pid == self._guardian.pid:
+                self._guardian.revive()
+            else:
+                os.waitpid(pid, os.WNOHANG)
         self._dismiss_groups()
 
-    def _look(self) -> None:
-        """Reap the zombies in front of the first owned one. Never yields."""
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return  # no child at all
-            if found is None or found.si_pid in self._unreaped:
-                return
-            if found.si_pid == self._guardian.pid:
-                self._guardian.revive()
-                continue
-            os.waitpid(found.si_pid, os.WNOHANG)
+    def _unowned(self) -> int | None:
+        """Give the first zombie if it has no owner. It stays one. Runs in the handler of a signal, too."""
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # no child at all
+            return None
+        return None if found is None or found.si_pid in self._unreaped else found.si_pid
 
     def _dismiss_groups(self) -> None:
         """Tell the guardian of the groups whose last member has gone: their numbers may be given away now."""

@@ -3,8 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import pytest
 import trio
@@ -36,18 +35,8 @@ def guarded() -> Iterator[Guarded]:
         yield Guarded()
 
 
-@asynccontextmanager
-async def reaping(family: Family) -> AsyncIterator[None]:
-    """Reap orphans at each SIGCHLD, as the daemon does."""
-    with trio.open_signal_receiver(signal.SIGCHLD) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(family.reap_orphans, signals)
-            yield
-            nursery.cancel_scope.cancel()
-
-
 async def test_an_orphan_is_reaped_when_it_ends(guarded: Guarded) -> None:
-    async with reaping(guarded.family):
+    with guarded.family.reaping_orphans():
         child = guarded.family.spawn(shell(f"exec 3<&0; {FLEE} wait $!", pipe_stdin=True))
         fled = int(await read_until(child.sources[0], b"\n"))
         child.signal_group(signal.SIGKILL)
@@ -63,7 +52,7 @@ async def test_an_orphan_is_reaped_when_it_ends(guarded: Guarded) -> None:
 
 
 async def test_the_status_of_a_child_is_its_owners(guarded: Guarded) -> None:
-    async with reaping(guarded.family):
+    with guarded.family.reaping_orphans():
         children = [guarded.family.spawn(shell(f"exit {code}")) for code in (3, 4, 5)]
         with trio.fail_after(SECONDS):
             for child in children:
@@ -71,6 +60,30 @@ async def test_the_status_of_a_child_is_its_owners(guarded: Guarded) -> None:
         for _ in range(10):
             await trio.lowlevel.checkpoint()  # SIGCHLD has come, for all of them or for each
         assert [(await ended(child)).exit_code for child in reversed(children)] == [5, 4, 3]
+
+
+async def test_the_end_of_an_owned_child_is_no_work_for_who_reaps_orphans(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidied: list[int] = []
+    with guarded.family.reaping_orphans():
+        with monkeypatch.context() as patch:
+            patch.setattr(guarded.family, "_tidy", lambda: tidied.append(1))
+            child = guarded.family.spawn(shell("exit 3"))
+            with trio.fail_after(SECONDS):
+                await child.wait_ended()
+            os.kill(os.getpid(), signal.SIGCHLD)  # at the latest now the child's own has been handled
+            for _ in range(10):
+                await trio.lowlevel.checkpoint()
+            assert tidied == []
+        assert (await ended(child)).exit_code == 3
+
+
+async def test_who_reaps_orphans_leaves_the_signal_as_it_was(guarded: Guarded) -> None:
+    before = signal.getsignal(signal.SIGCHLD)
+    with guarded.family.reaping_orphans():
+        assert signal.getsignal(signal.SIGCHLD) is not before
+    assert signal.getsignal(signal.SIGCHLD) is before
 
 
 async def test_an_orphan_behind_an_owned_zombie_is_reaped_after_it(guarded: Guarded) -> None:
@@ -85,7 +98,7 @@ async def test_an_orphan_behind_an_owned_zombie_is_reaped_after_it(guarded: Guar
 
 
 async def test_the_guardian_learns_of_the_end_of_a_group_when_its_last_member_has_gone(guarded: Guarded) -> None:
-    async with reaping(guarded.family):
+    with guarded.family.reaping_orphans():
         alone = guarded.family.spawn(shell("exit 0"))
         await ended(alone)
         assert guarded.ends() == [alone.pid]
@@ -113,7 +126,7 @@ async def test_a_guardian_that_ends_is_revived_and_not_reaped_as_an_orphan(
         guarded.guardian.pid = 0
 
     monkeypatch.setattr(guarded.guardian, "revive", revive)
-    async with reaping(guarded.family):
+    with guarded.family.reaping_orphans():
         await ended(guarded.family.spawn(shell("exit 0")))
         await settled(lambda: revived, "the guardian is revived")
     assert revived == [pid]
