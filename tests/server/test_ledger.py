@@ -90,11 +90,11 @@ def test_without_memfd_the_list_is_a_file_without_a_name(monkeypatch: pytest.Mon
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_the_link_of_a_pipe_is_the_one_that_a_child_shows() -> None:
-    ours, theirs = os.pipe()
-    assert link_of(theirs) == link_of(ours) == f"pipe:[{os.fstat(theirs).st_ino}]"
-    os.close(ours)
-    os.close(theirs)
+def test_a_link_is_the_one_that_a_child_shows() -> None:
+    for ours, theirs in (os.pipe(), os.openpty()):
+        assert link_of(theirs) == os.readlink(f"/proc/self/fd/{theirs}")
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_without_proc_links_are_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,4 +102,7 @@ def test_without_proc_links_are_distinct(monkeypatch: pytest.MonkeyPatch) -> Non
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(os, "readlink", missing)
-    assert link_of(7) != link_of(8)
+    pair = os.openpty()
+    assert len({link_of(descriptor) for descriptor in pair}) == 2
+    for descriptor in pair:
+        os.close(descriptor)
