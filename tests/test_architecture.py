@@ -31,6 +31,7 @@ ADAPTERS = {
     "client.asyncio",
     "client.asyncio_driver",
     "client.sync",
+    "client.sync_driver",
     "client.pipes",
     "client.launch",
 }

@@ -1,4 +1,4 @@
-"""A daemon's process and its three pipes, served by one thread. Knows nothing of the protocol.
+"""A daemon's process and its three pipes, served by one thread.
 
 The thread alone touches the selector, and closes stdin; other threads write to stdin what the pipe takes at once, under
 the lock, and ring when there is more.
@@ -14,32 +14,30 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from execserver.client import launch
+from execserver.client.core import ClientCore
 from execserver.client.outgoing import Outgoing
+from execserver.client.pause import Pause
+from execserver.client.sync_driver import SyncDriver
 
 
-class Pipes:
-    """See the module's docstring. ``take_output``, ``next_input`` and ``parted`` are called under ``lock``."""
+class Pipes(SyncDriver):
+    """See the module's docstring."""
 
     def __init__(
         self,
         command: Sequence[str] | None,
         env: Mapping[str, str] | None,
         cwd: str | os.PathLike[str] | None,
-        lock: "threading.RLock",
+        core: ClientCore,
         *,
-        take_output: Callable[[bytearray, int], None],
-        next_input: Callable[[], bytes],
-        parted: Callable[[str], None],
         forward_stderr: bool,
     ) -> None:
+        super().__init__(core)
         self.argv, group = launch.command_line(command)
         self.exited = threading.Event()
         self.stderr = launch.Stderr(forward=forward_stderr)
-        self._lock = lock
-        self._take_output = take_output
-        self._parted = parted
         self._buffer = bytearray(launch.READ_BYTES)  # of its output, used again
-        self._outgoing = Outgoing(next_input)
+        self._outgoing = Outgoing(core.take_outgoing)
         self._input_broken = False
         self._closing = False
         self._stopping = False
@@ -56,21 +54,17 @@ class Pipes:
         os.set_blocking(self._ring, False)
         self._selector = selectors.DefaultSelector()
         self._watched: set[int] = set()
+        core.send_soon = self._send_soon
         name = f"execserver client of {self.argv[0]}"
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     # From any thread
 
-    def send(self) -> None:
-        """Write what ``next_input`` gives, as far as the pipe takes it; the rest is the thread's. Call it locked."""
-        if not self._outgoing and not self._closing:
-            self._outgoing.write(self._input.fileno())
-            if self._outgoing:
-                self._wake_thread()
-
     def end(self, timeout: float) -> None:
-        """End the process, whatever it does, and close everything."""
+        """End the daemon, whatever it does, and close everything."""
+        with self.lock:
+            self.core.close()
         self._closing = True
         self._wake_thread()
         try:
@@ -94,6 +88,13 @@ class Pipes:
             self._output.close()
             self._errors.close()
 
+    def _send_soon(self) -> None:
+        """Write what the core has to send, as far as the pipe takes it; the rest is the thread's. Called locked."""
+        if not self._outgoing and not self._closing:
+            self._outgoing.write(self._input.fileno())
+            if self._outgoing:
+                self._wake_thread()
+
     def _wake_thread(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full: it rings already
             os.write(self._ring, b"!")
@@ -108,8 +109,8 @@ class Pipes:
             self._child.kill()  # there is nobody left to read what it says, or to see it end
             self._child.wait()
             self.exited.set()
-            with self._lock:
-                self._parted(f"the thread that reads from {self.argv[0]} failed: {error!r}")
+            with self.lock:
+                self.core.end_of_file(f"the thread that reads from {self.argv[0]} failed: {error!r}")
             raise
 
     def _move_bytes(self) -> None:
@@ -135,8 +136,8 @@ class Pipes:
             all_said = silent and self.exited.is_set() and self._errors.fileno() not in self._watched
             if parting_at is not None and not parted and (all_said or time.monotonic() >= parting_at):
                 parted = True
-                with self._lock:
-                    self._parted(launch.describe_end(self.argv, self._child.returncode, self.stderr))
+                with self.lock:
+                    self.core.end_of_file(launch.describe_end(self.argv, self._child.returncode, self.stderr))
 
     def _watch(self, descriptor: int, ready: Callable[[], object]) -> None:
         self._selector.register(descriptor, selectors.EVENT_READ, ready)
@@ -155,7 +156,7 @@ class Pipes:
 
     def _tend_input(self) -> None:
         """Finish what a caller could not write, and close stdin when the end has come."""
-        with self._lock:
+        with self.lock:
             if self._input.closed:
                 return
             descriptor = self._input.fileno()
@@ -173,13 +174,15 @@ class Pipes:
         self._input_broken = True
 
     def _write_more(self) -> None:
-        with self._lock:
+        with self.lock:
             self._outgoing.write(self._input.fileno())
 
     def _read_output(self) -> None:
         if size := os.readv(self._output.fileno(), [self._buffer]):
-            with self._lock:
-                self._take_output(self._buffer, size)
+            with self.lock:
+                self.core.feed(self._buffer, size)
+                if self.core.laggards:
+                    self.wait(Pause(self.core, threads=True))
         else:
             self._unwatch(self._output.fileno())
 
