@@ -18,6 +18,7 @@ from execserver.client.facade import Server as Server
 from execserver.client.names import *  # noqa: F403
 from execserver.client.pause import Pause
 from execserver.client.preamble import PREAMBLE_BYTES
+from execserver.client.stderr import Stderr
 
 
 @asynccontextmanager
@@ -60,7 +61,7 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
     def __init__(self, argv: list[str], core: ClientCore, forward_stderr: bool) -> None:
         super().__init__(core)
         self._argv = argv
-        self._stderr = launch.Stderr(forward=forward_stderr)
+        self._stderr = Stderr(forward=forward_stderr)
         self._paused = False
         self._open_pipes = {1, 2}
         self._exited = asyncio.Event()

@@ -1,4 +1,4 @@
-"""How the daemon is launched and ended, and what becomes of its stderr: the same for every adapter."""
+"""How the daemon is launched and ended: the same for every adapter."""
 
 import contextlib
 import fcntl
@@ -6,7 +6,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-STDERR_BYTES = 16 << 10  # the tail of its stderr, for the reason in `Disconnected`
+from execserver.client.stderr import Stderr
+
 LAST_WORDS_SECONDS = 1.0  # how long the exit status and the rest of stderr may take after the end of stdout
 KILLED_SECONDS = 1.0  # for a killed daemon to end; one in an uninterruptible call is not waited for
 READ_BYTES = 256 << 10
@@ -31,29 +32,6 @@ def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float],
     return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, KILLED_SECONDS)
 
 
-class Stderr:
-    """The last bytes of what the daemon writes to stderr. With ``forward`` all of it goes to ours too."""
-
-    def __init__(self, *, forward: bool) -> None:
-        self._forward = forward
-        self._data = b""
-
-    def add(self, data: bytes) -> None:
-        """Take what came next."""
-        self._data = (self._data + data)[-STDERR_BYTES:]
-        # Ours may be None (no console) or text without bytes behind it: then nothing is forwarded.
-        if self._forward and (ours := getattr(sys.stderr, "buffer", None)) is not None:
-            try:
-                ours.write(data)
-                ours.flush()
-            except (OSError, ValueError):  # its reader has gone, or it is closed: no reason to end the connection
-                self._forward = False
-
-    def text(self) -> str:
-        """Give what was kept."""
-        return self._data.decode(errors="replace").strip()
-
-
 def describe_end(command: Sequence[str], returncode: int | None, stderr: Stderr) -> str:
     """Say why the connection ended, with all that is known."""
     name = command[0]
@@ -63,8 +41,7 @@ def describe_end(command: Sequence[str], returncode: int | None, stderr: Stderr)
         reason = f"{name} was killed by {_signal_name(-returncode)}"
     else:
         reason = f"{name} exited with {returncode}"
-    said = stderr.text()
-    return f"{reason}; its stderr ends: {said}" if said else reason
+    return reason + stderr.said
 
 
 def _signal_name(number: int) -> str:
@@ -77,9 +54,7 @@ def _signal_name(number: int) -> str:
 
 def describe_silence(command: Sequence[str], seconds: float, said: str, stderr: Stderr) -> str:
     """Say that nobody answered the handshake, with all that came instead."""
-    reason = f"{command[0]} did not answer initialize within {seconds:g} s{said}"
-    text = stderr.text()
-    return f"{reason}; its stderr ends: {text}" if text else reason
+    return f"{command[0]} did not answer initialize within {seconds:g} s{said}{stderr.said}"
 
 
 def enlarge_pipe(descriptor: int) -> None:

@@ -17,6 +17,7 @@ from execserver.client import launch
 from execserver.client.core import ClientCore
 from execserver.client.outgoing import Outgoing
 from execserver.client.pause import Pause
+from execserver.client.stderr import Stderr
 from execserver.client.sync_driver import SyncDriver
 
 
@@ -35,7 +36,7 @@ class Pipes(SyncDriver):
         super().__init__(core)
         self.argv, group = launch.command_line(command)
         self.exited = threading.Event()
-        self.stderr = launch.Stderr(forward=forward_stderr)
+        self.stderr = Stderr(forward=forward_stderr)
         self._buffer = bytearray(launch.READ_BYTES)  # of its output, used again
         self._outgoing = Outgoing(core.take_outgoing)
         self._input_broken = False

@@ -19,6 +19,7 @@ from execserver.client.names import *  # noqa: F403
 from execserver.client.outgoing import Outgoing
 from execserver.client.pause import Pause
 from execserver.client.preamble import PREAMBLE_BYTES
+from execserver.client.stderr import Stderr
 from execserver.client.trio_driver import TrioDriver, unwrapped
 
 
@@ -81,7 +82,7 @@ class _Wire(TrioDriver):
         self._input: Any = child.stdin  # FdStreams, all three
         self._output: Any = child.stdout
         self._errors: Any = child.stderr
-        self._stderr = launch.Stderr(forward=forward_stderr)
+        self._stderr = Stderr(forward=forward_stderr)
         self._outgoing = Outgoing(core.take_outgoing)
         self._more = trio.Event()
         self._closing = False
