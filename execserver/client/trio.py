@@ -168,7 +168,8 @@ class _Wire(TrioDriver):
     async def _input_gone(self) -> None:
         """Return when nobody can read what is written: a pipe's write end is "readable" when it is broken (poll(2))."""
         with contextlib.suppress(trio.ClosedResourceError):
-            await trio.lowlevel.wait_readable(self._input.fileno())
+            if not self._closing:  # the end may have come before this task's first turn
+                await trio.lowlevel.wait_readable(self._input.fileno())
 
     @trio.lowlevel.enable_ki_protection
     async def _read(self) -> None:

@@ -1,10 +1,11 @@
-"""Every call can be cancelled wherever it waits, and the connection goes on.
+"""Every call can be cancelled wherever it waits, and the connection goes on; so can its beginning.
 
 A call that waits n times is cancelled at its first wait, at its second, and so on, until it ends uncancelled.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -75,18 +76,24 @@ class CancelAtWait(trio.abc.Instrument):
                 self._scope.cancel()
 
 
+@contextmanager
+def cancelled_at(waits: int) -> Iterator[trio.CancelScope]:
+    with trio.CancelScope() as scope:
+        instrument = CancelAtWait(trio.lowlevel.current_task(), scope, waits)
+        trio.lowlevel.add_instrument(instrument)
+        try:
+            yield scope
+        finally:
+            trio.lowlevel.remove_instrument(instrument)
+
+
 @pytest.mark.parametrize("call", CALLS)
 async def test_trio_calls_can_be_cancelled_at_every_wait(call: Callable[[Any], Awaitable[None]]) -> None:
     with trio.fail_after(60):
         async with execserver.client.trio.connect() as server:
             for waits in range(1, MOST_WAITS):
-                with trio.CancelScope() as scope:
-                    instrument = CancelAtWait(trio.lowlevel.current_task(), scope, waits)
-                    trio.lowlevel.add_instrument(instrument)
-                    try:
-                        await call(server)
-                    finally:
-                        trio.lowlevel.remove_instrument(instrument)
+                with cancelled_at(waits) as scope:
+                    await call(server)
                 await check(server)
                 if not scope.cancelled_caught:
                     break
@@ -94,6 +101,19 @@ async def test_trio_calls_can_be_cancelled_at_every_wait(call: Callable[[Any], A
                 raise AssertionError("it never ended by itself")
             assert waits > 1
             await settle(server, trio.sleep)
+
+
+async def test_a_trio_connection_can_be_cancelled_at_every_wait() -> None:
+    with trio.fail_after(60):
+        for waits in range(1, MOST_WAITS):
+            with cancelled_at(waits) as scope:
+                async with execserver.client.trio.connect():
+                    pass
+            if not scope.cancelled_caught:
+                break
+        else:
+            raise AssertionError("it never ended by itself")
+        assert waits > 1
 
 
 @pytest.mark.parametrize("call", CALLS)
