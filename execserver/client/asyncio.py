@@ -11,6 +11,7 @@ from typing import Any
 from execserver.client import launch
 from execserver.client.asyncio_driver import AsyncioDriver
 from execserver.client.core import ClientCore
+from execserver.client.daemon import LAST_WORDS_SECONDS, Daemon
 from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
@@ -38,7 +39,7 @@ async def connect(
     argv, group = launch.command_line(command)
     pipe = subprocess.PIPE
     _, wire = await asyncio.get_running_loop().subprocess_exec(
-        lambda: _Wire(argv, ClientCore(preamble_limit, lossless=lossless), forward_stderr),
+        lambda: _Wire(argv[0], ClientCore(preamble_limit, lossless=lossless), Stderr(forward=forward_stderr)),
         *argv,
         stdin=pipe,
         stdout=pipe,
@@ -58,15 +59,12 @@ async def connect(
 class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
     """The daemon's process and its three pipes."""
 
-    def __init__(self, argv: list[str], core: ClientCore, forward_stderr: bool) -> None:
+    def __init__(self, name: str, core: ClientCore, stderr: Stderr) -> None:
         super().__init__(core)
-        self._argv = argv
-        self._stderr = Stderr(forward=forward_stderr)
+        self.daemon = Daemon(core, name, stderr, self._part_later)
         self._paused = False
-        self._open_pipes = {1, 2}
         self._exited = asyncio.Event()
         self._gone = asyncio.Event()
-        self._parting = False
         self._pausing: asyncio.Task[None] | None = None
         self._last_words: asyncio.TimerHandle | None = None
         core.send_soon = self._send_soon
@@ -84,7 +82,7 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
             async with asyncio.timeout(timeout):
                 await self.wait(self.core.initialize(client_name))
         except TimeoutError:
-            reason = launch.describe_silence(self._argv, timeout, self.core.said, self._stderr)
+            reason = launch.describe_silence(self.daemon.name, timeout, self.core.said, self.daemon.stderr)
             raise Disconnected(reason) from None
 
     async def end(self, timeout: float) -> None:
@@ -135,7 +133,7 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
                 self._pausing = self._loop.create_task(self.wait(Pause(self.core)))
                 self._pausing.add_done_callback(self._read_on)
         else:
-            self._stderr.add(data)
+            self.daemon.stderr.add(data)
 
     def _read_on(self, pausing: "asyncio.Task[None]") -> None:
         """End a pause, also one whose task was cancelled, perhaps before it began, by a program that cancels all."""
@@ -145,28 +143,17 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Take the end of one pipe."""
-        self._open_pipes.discard(fd)
-        if fd != 2 or self._parting:  # whichever of the two it closes: no answer will come
-            self._part()
+        (self.daemon.input_broken, self.daemon.output_ended, self.daemon.errors_ended)[fd]()
 
     def process_exited(self) -> None:
         """Take the end of the daemon."""
         self._exited.set()
-        self._part()
+        self.daemon.exited(self._transport.get_returncode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take it that all is closed."""
         self._gone.set()
 
-    def _part(self) -> None:
-        """See the daemon go. What is still in the pipes may say why: wait for all three, but not for long."""
-        self._parting = True
-        if self._exited.is_set() and not self._open_pipes:
-            self._parted()
-        elif self._last_words is None:
-            self._last_words = self._loop.call_later(launch.LAST_WORDS_SECONDS, self._parted)
-
-    def _parted(self) -> None:
-        if self._last_words is not None:
-            self._last_words.cancel()
-        self.core.end_of_file(launch.describe_end(self._argv, self._transport.get_returncode(), self._stderr))
+    def _part_later(self) -> None:
+        """Bring the timer: no task, which a program that cancels every task would cancel too."""
+        self._last_words = self._loop.call_later(LAST_WORDS_SECONDS, self.daemon.part)

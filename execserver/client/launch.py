@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from execserver.client.stderr import Stderr
 
-LAST_WORDS_SECONDS = 1.0  # how long the exit status and the rest of stderr may take after the end of stdout
 KILLED_SECONDS = 1.0  # for a killed daemon to end; one in an uninterruptible call is not waited for
 READ_BYTES = 256 << 10
 PIPE_BYTES = 1 << 20
@@ -32,29 +31,9 @@ def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float],
     return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, KILLED_SECONDS)
 
 
-def describe_end(command: Sequence[str], returncode: int | None, stderr: Stderr) -> str:
-    """Say why the connection ended, with all that is known."""
-    name = command[0]
-    if returncode is None:
-        reason = f"{name} closed the connection"
-    elif returncode < 0:
-        reason = f"{name} was killed by {_signal_name(-returncode)}"
-    else:
-        reason = f"{name} exited with {returncode}"
-    return reason + stderr.said
-
-
-def _signal_name(number: int) -> str:
-    """Name a signal. Most of the real-time signals (signal(7)) have no name, and still can kill."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def describe_silence(command: Sequence[str], seconds: float, said: str, stderr: Stderr) -> str:
+def describe_silence(name: str, seconds: float, said: str, stderr: Stderr) -> str:
     """Say that nobody answered the handshake, with all that came instead."""
-    return f"{command[0]} did not answer initialize within {seconds:g} s{said}{stderr.said}"
+    return f"{name} did not answer initialize within {seconds:g} s{said}{stderr.said}"
 
 
 def enlarge_pipe(descriptor: int) -> None:

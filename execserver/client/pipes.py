@@ -9,12 +9,12 @@ import os
 import selectors
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
 from execserver.client import launch
 from execserver.client.core import ClientCore
+from execserver.client.daemon import LAST_WORDS_SECONDS, Daemon
 from execserver.client.outgoing import Outgoing
 from execserver.client.pause import Pause
 from execserver.client.stderr import Stderr
@@ -34,17 +34,17 @@ class Pipes(SyncDriver):
         forward_stderr: bool,
     ) -> None:
         super().__init__(core)
-        self.argv, group = launch.command_line(command)
+        argv, group = launch.command_line(command)
         self.exited = threading.Event()
-        self.stderr = Stderr(forward=forward_stderr)
+        self.daemon = Daemon(core, argv[0], Stderr(forward=forward_stderr), self._part_later)
+        self._part_at: float | None = None
         self._buffer = bytearray(launch.READ_BYTES)  # of its output, used again
         self._outgoing = Outgoing(core.take_outgoing)
-        self._input_broken = False
         self._closing = False
         self._stopping = False
         pipe = subprocess.PIPE
         self._child = subprocess.Popen(
-            self.argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=env, cwd=cwd, process_group=group
+            argv, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env=env, cwd=cwd, process_group=group
         )
         streams = (self._child.stdin, self._child.stdout, self._child.stderr)
         self._input, self._output, self._errors = (_non_blocking(stream) for stream in streams)
@@ -56,7 +56,7 @@ class Pipes(SyncDriver):
         self._selector = selectors.DefaultSelector()
         self._watched: set[int] = set()
         core.send_soon = self._send_soon
-        name = f"execserver client of {self.argv[0]}"
+        name = f"execserver client of {argv[0]}"
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
@@ -111,7 +111,7 @@ class Pipes(SyncDriver):
             self._child.wait()
             self.exited.set()
             with self.lock:
-                self.core.end_of_file(f"the thread that reads from {self.argv[0]} failed: {error!r}")
+                self.core.end_of_file(f"the thread that reads from {self.daemon.name} failed: {error!r}")
             raise
 
     def _move_bytes(self) -> None:
@@ -121,24 +121,21 @@ class Pipes(SyncDriver):
         self._watch(self._input.fileno(), self._input_broke)
         if self._life is not None:
             self._watch(self._life, self._reap)
-        parting_at: float | None = None  # when to wait no longer for the rest of what it says
-        parted = False
         while not self._stopping:
-            patience = None if parting_at is None or parted else max(0.0, parting_at - time.monotonic())
-            if self._life is None and not self.exited.is_set():
+            patience = None if self._part_at is None else max(0.0, self._part_at - self.clock())
+            if self._life is None and self.daemon.status is None:
                 patience = 0.05  # no pidfd here: the end must be looked for
                 self._reap()
             for key, _ in self._selector.select(patience):
                 key.data()
             self._tend_input()
-            silent = self._output.fileno() not in self._watched
-            if parting_at is None and (silent or self._input_broken or self.exited.is_set()):
-                parting_at = time.monotonic() + launch.LAST_WORDS_SECONDS
-            all_said = silent and self.exited.is_set() and self._errors.fileno() not in self._watched
-            if parting_at is not None and not parted and (all_said or time.monotonic() >= parting_at):
-                parted = True
+            if self._part_at is not None and self.clock() >= self._part_at:
+                self._part_at = None
                 with self.lock:
-                    self.core.end_of_file(launch.describe_end(self.argv, self._child.returncode, self.stderr))
+                    self.daemon.part()
+
+    def _part_later(self) -> None:
+        self._part_at = self.clock() + LAST_WORDS_SECONDS
 
     def _watch(self, descriptor: int, ready: Callable[[], object]) -> None:
         self._selector.register(descriptor, selectors.EVENT_READ, ready)
@@ -150,10 +147,12 @@ class Pipes(SyncDriver):
             self._watched.discard(descriptor)
 
     def _reap(self) -> None:
-        if self._child.poll() is not None:
+        if (status := self._child.poll()) is not None:
             self.exited.set()
             if self._life is not None:
                 self._unwatch(self._life)
+            with self.lock:
+                self.daemon.exited(status)
 
     def _tend_input(self) -> None:
         """Finish what a caller could not write, and close stdin when the end has come."""
@@ -164,15 +163,17 @@ class Pipes(SyncDriver):
             if self._closing:
                 self._unwatch(descriptor)
                 self._input.close()
-            elif self._input_broken:
-                self._unwatch(descriptor)
+            elif descriptor not in self._watched:
+                return  # it is broken
             elif self._outgoing:
                 self._selector.modify(descriptor, selectors.EVENT_WRITE, self._write_more)
             else:  # a pipe's write end is "readable" when it is broken (poll(2))
                 self._selector.modify(descriptor, selectors.EVENT_READ, self._input_broke)
 
     def _input_broke(self) -> None:
-        self._input_broken = True
+        with self.lock:
+            self._unwatch(self._input.fileno())
+            self.daemon.input_broken()
 
     def _write_more(self) -> None:
         with self.lock:
@@ -186,12 +187,16 @@ class Pipes(SyncDriver):
                     self.wait(Pause(self.core, threads=True))
         else:
             self._unwatch(self._output.fileno())
+            with self.lock:
+                self.daemon.output_ended()
 
     def _read_errors(self) -> None:
         if data := os.read(self._errors.fileno(), launch.READ_BYTES):
-            self.stderr.add(data)
+            self.daemon.stderr.add(data)
         else:
             self._unwatch(self._errors.fileno())
+            with self.lock:
+                self.daemon.errors_ended()
 
 
 def _non_blocking(stream: IO[bytes] | None) -> IO[bytes]:

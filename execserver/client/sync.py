@@ -39,7 +39,7 @@ def connect(
             with wire.lock:
                 wire.wait(core.initialize(client_name), connect_timeout)
         except TimeoutError:
-            reason = launch.describe_silence(wire.argv, connect_timeout, core.said, wire.stderr)
+            reason = launch.describe_silence(wire.daemon.name, connect_timeout, core.said, wire.daemon.stderr)
             raise Disconnected(reason) from None
         yield Server(wire)
     finally:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import trio
 
 from execserver.client import launch
 from execserver.client.core import ClientCore
+from execserver.client.daemon import LAST_WORDS_SECONDS, Daemon
 from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
@@ -55,7 +56,8 @@ async def connect(
     child = await trio.lowlevel.open_process(
         argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, process_group=group
     )
-    wire = _Wire(child, argv, ClientCore(preamble_limit, lossless=lossless), forward_stderr)
+    core = ClientCore(preamble_limit, lossless=lossless)
+    wire = _Wire(child, argv[0], core, Stderr(forward=forward_stderr))
     with unwrapped():
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
             # Its tasks end when `end` ends them, not with a cancelled caller: else a caller's error would be
@@ -75,19 +77,17 @@ class _Wire(TrioDriver):
     Ctrl-C is for the program: the tasks are protected, so that it reaches the main task and not one of them.
     """
 
-    def __init__(self, child: trio.Process, argv: list[str], core: ClientCore, forward_stderr: bool) -> None:
+    def __init__(self, child: trio.Process, name: str, core: ClientCore, stderr: Stderr) -> None:
         super().__init__(core)
+        self._going = trio.Event()
+        self.daemon = Daemon(core, name, stderr, self._going.set)
         self._child = child
-        self._argv = argv
         self._input: Any = child.stdin  # FdStreams, all three
         self._output: Any = child.stdout
         self._errors: Any = child.stderr
-        self._stderr = Stderr(forward=forward_stderr)
         self._outgoing = Outgoing(core.take_outgoing)
         self._more = trio.Event()
         self._closing = False
-        self._output_ended = trio.Event()
-        self._errors_ended = trio.Event()
         self._scope = trio.CancelScope(shield=True)
         core.send_soon = self._send_soon
 
@@ -98,29 +98,15 @@ class _Wire(TrioDriver):
         with trio.move_on_after(timeout) as scope:
             await self.wait(self.core.initialize(client_name))
         if scope.cancelled_caught:
-            raise Disconnected(launch.describe_silence(self._argv, timeout, self.core.said, self._stderr))
+            raise Disconnected(launch.describe_silence(self.daemon.name, timeout, self.core.said, self.daemon.stderr))
 
     @trio.lowlevel.enable_ki_protection
     async def serve(self) -> None:
-        """Move bytes until `end`."""
+        """Move bytes until `end`, and see what becomes of the daemon."""
         with self._scope, unwrapped():
             async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                nursery.start_soon(self._read)
-                nursery.start_soon(self._write)
-                nursery.start_soon(self._read_errors)
-                nursery.start_soon(self._part_after, self._output_ended.wait)
-                nursery.start_soon(self._part_after, self._input_gone)
-                nursery.start_soon(self._part_after, self._child.wait)
-
-    @trio.lowlevel.enable_ki_protection
-    async def _part_after(self, sign: Callable[[], Awaitable[object]]) -> None:
-        """See the daemon go: wait for what it still says and for its status, but not for long."""
-        await sign()
-        with trio.move_on_after(launch.LAST_WORDS_SECONDS):
-            await self._output_ended.wait()
-            await self._child.wait()
-            await self._errors_ended.wait()
-        self.core.end_of_file(launch.describe_end(self._argv, self._child.returncode, self._stderr))
+                for task in (self._read, self._write, self._read_errors, self._watch_input, self._reap, self._part):
+                    nursery.start_soon(task)
 
     async def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""
@@ -144,6 +130,16 @@ class _Wire(TrioDriver):
             await self._output.aclose()
             await self._errors.aclose()
 
+    @trio.lowlevel.enable_ki_protection
+    async def _reap(self) -> None:
+        self.daemon.exited(await self._child.wait())
+
+    @trio.lowlevel.enable_ki_protection
+    async def _part(self) -> None:
+        await self._going.wait()
+        await trio.sleep(LAST_WORDS_SECONDS)
+        self.daemon.part()
+
     # Bytes
 
     def _send_soon(self) -> None:
@@ -165,11 +161,12 @@ class _Wire(TrioDriver):
                     return
                 self._outgoing.write(self._input.fileno())
 
-    async def _input_gone(self) -> None:
-        """Return when nobody can read what is written: a pipe's write end is "readable" when it is broken (poll(2))."""
+    @trio.lowlevel.enable_ki_protection
+    async def _watch_input(self) -> None:
         with contextlib.suppress(trio.ClosedResourceError):
             if not self._closing:  # the end may have come before this task's first turn
-                await trio.lowlevel.wait_readable(self._input.fileno())
+                await trio.lowlevel.wait_readable(self._input.fileno())  # when it is broken (poll(2))
+        self.daemon.input_broken()
 
     @trio.lowlevel.enable_ki_protection
     async def _read(self) -> None:
@@ -188,11 +185,11 @@ class _Wire(TrioDriver):
             if self.core.laggards:
                 await self.wait(Pause(self.core))
             await trio.lowlevel.checkpoint()  # the followers take what came before more is read
-        self._output_ended.set()
+        self.daemon.output_ended()
 
     @trio.lowlevel.enable_ki_protection
     async def _read_errors(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
             async for data in self._errors:
-                self._stderr.add(data)
-        self._errors_ended.set()
+                self.daemon.stderr.add(data)
+        self.daemon.errors_ended()
