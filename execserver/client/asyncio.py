@@ -16,6 +16,7 @@ from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
 from execserver.client.facade import Server as Server
+from execserver.client.handshake import Handshake
 from execserver.client.names import *  # noqa: F403
 from execserver.client.pause import Pause
 from execserver.client.preamble import PREAMBLE_BYTES
@@ -50,7 +51,7 @@ async def connect(
     )
     try:
         wire.begin()
-        await wire.shake_hands(client_name, connect_timeout)
+        await wire.wait(Handshake(wire.daemon, client_name, connect_timeout, wire.clock))
         yield Server(wire)
     finally:
         await wire.see_through(wire.end(shutdown_timeout), shutdown_timeout + 5)
@@ -75,15 +76,6 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
         """Make the most of the pipes, which are connected now."""
         with contextlib.suppress(ValueError):  # closed: the command has ended already
             launch.enlarge_pipe(self._pipe(1).get_extra_info("pipe").fileno())
-
-    async def shake_hands(self, client_name: str, timeout: float) -> None:
-        """Begin the session."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self.wait(self.core.initialize(client_name))
-        except TimeoutError:
-            reason = launch.describe_silence(self.daemon.name, timeout, self.core.said, self.daemon.stderr)
-            raise Disconnected(reason) from None
 
     async def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""

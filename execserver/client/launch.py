@@ -6,8 +6,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from execserver.client.stderr import Stderr
-
 KILLED_SECONDS = 1.0  # for a killed daemon to end; one in an uninterruptible call is not waited for
 READ_BYTES = 256 << 10
 PIPE_BYTES = 1 << 20
@@ -29,11 +27,6 @@ def command_line(command: Sequence[str] | None) -> tuple[list[str], int | None]:
 def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float], ...]:
     """Give what ends the daemon: a signal (None: end of file) and how long to wait after it."""
     return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, KILLED_SECONDS)
-
-
-def describe_silence(name: str, seconds: float, said: str, stderr: Stderr) -> str:
-    """Say that nobody answered the handshake, with all that came instead."""
-    return f"{name} did not answer initialize within {seconds:g} s{said}{stderr.said}"
 
 
 def enlarge_pipe(descriptor: int) -> None:

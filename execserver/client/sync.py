@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from execserver.client import launch
 from execserver.client.blocking import Events as Events
 from execserver.client.blocking import Process as Process
 from execserver.client.blocking import Server as Server
 from execserver.client.core import ClientCore
 from execserver.client.errors import Disconnected as Disconnected
+from execserver.client.handshake import Handshake
 from execserver.client.names import *  # noqa: F403
 from execserver.client.pipes import Pipes
 from execserver.client.preamble import PREAMBLE_BYTES
@@ -35,12 +35,8 @@ def connect(
     core = ClientCore(preamble_limit, lossless=lossless)
     wire = Pipes(command, env, cwd, core, forward_stderr=forward_stderr)
     try:
-        try:
-            with wire.lock:
-                wire.wait(core.initialize(client_name), connect_timeout)
-        except TimeoutError:
-            reason = launch.describe_silence(wire.daemon.name, connect_timeout, core.said, wire.daemon.stderr)
-            raise Disconnected(reason) from None
+        with wire.lock:
+            wire.wait(Handshake(wire.daemon, client_name, connect_timeout, wire.clock))
         yield Server(wire)
     finally:
         wire.end(shutdown_timeout)

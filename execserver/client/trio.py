@@ -16,6 +16,7 @@ from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
 from execserver.client.facade import Server as Server
+from execserver.client.handshake import Handshake
 from execserver.client.names import *  # noqa: F403
 from execserver.client.outgoing import Outgoing
 from execserver.client.pause import Pause
@@ -64,7 +65,7 @@ async def connect(
             # accompanied by their Cancelled, and could not leave as itself. `end` has its deadline.
             nursery.start_soon(wire.serve)
             try:
-                await wire.shake_hands(client_name, connect_timeout)
+                await wire.wait(Handshake(wire.daemon, client_name, connect_timeout, wire.clock))
                 yield Server(wire)
             finally:
                 with trio.CancelScope(shield=True):
@@ -92,13 +93,6 @@ class _Wire(TrioDriver):
         core.send_soon = self._send_soon
 
     # The life of the daemon
-
-    async def shake_hands(self, client_name: str, timeout: float) -> None:
-        """Begin the session."""
-        with trio.move_on_after(timeout) as scope:
-            await self.wait(self.core.initialize(client_name))
-        if scope.cancelled_caught:
-            raise Disconnected(launch.describe_silence(self.daemon.name, timeout, self.core.said, self.daemon.stderr))
 
     @trio.lowlevel.enable_ki_protection
     async def serve(self) -> None:
