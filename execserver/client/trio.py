@@ -3,7 +3,7 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -63,7 +63,7 @@ async def connect(
         async with trio.open_nursery(strict_exception_groups=True) as nursery:
             # Its tasks end when `end` ends them, not with a cancelled caller: else a caller's error would be
             # accompanied by their Cancelled, and could not leave as itself. `end` has its deadline.
-            nursery.start_soon(wire.serve)
+            wire.begin(nursery)
             try:
                 await wire.wait(Handshake(wire.daemon, client_name, connect_timeout, wire.clock))
                 yield Server(wire)
@@ -73,10 +73,7 @@ async def connect(
 
 
 class _Wire(TrioDriver):
-    """The daemon's process and its three pipes.
-
-    Ctrl-C is for the program: the tasks are protected, so that it reaches the main task and not one of them.
-    """
+    """The daemon's process and its three pipes."""
 
     def __init__(self, child: trio.Process, name: str, core: ClientCore, stderr: Stderr) -> None:
         super().__init__(core)
@@ -89,18 +86,24 @@ class _Wire(TrioDriver):
         self._outgoing = Outgoing(core.take_outgoing)
         self._more = trio.Event()
         self._closing = False
-        self._scope = trio.CancelScope(shield=True)
+        self._scopes: list[trio.CancelScope] = []
         core.send_soon = self._send_soon
 
     # The life of the daemon
 
-    @trio.lowlevel.enable_ki_protection
-    async def serve(self) -> None:
+    def begin(self, nursery: trio.Nursery) -> None:
         """Move bytes until `end`, and see what becomes of the daemon."""
-        with self._scope, unwrapped():
-            async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                for task in (self._read, self._write, self._read_errors, self._watch_input, self._reap, self._part):
-                    nursery.start_soon(task)
+        for task in (self._read, self._write, self._read_errors, self._watch_input, self._reap, self._part):
+            # A scope for each: when one fails the others go on, and the end that follows hears of the exit.
+            scope = trio.CancelScope(shield=True)
+            self._scopes.append(scope)
+            nursery.start_soon(self._until_end, scope, task, name=task)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _until_end(self, scope: trio.CancelScope, task: Callable[[], Awaitable[None]]) -> None:
+        """Ctrl-C is for the program: what runs in here is protected, so that it reaches the main task instead."""
+        with scope:
+            await task()
 
     async def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""
@@ -120,15 +123,14 @@ class _Wire(TrioDriver):
                 await self._child.wait()
             raise
         finally:
-            self._scope.cancel()
+            for scope in self._scopes:
+                scope.cancel()
             await self._output.aclose()
             await self._errors.aclose()
 
-    @trio.lowlevel.enable_ki_protection
     async def _reap(self) -> None:
         self.daemon.exited(await self._child.wait())
 
-    @trio.lowlevel.enable_ki_protection
     async def _part(self) -> None:
         await self._going.wait()
         await trio.sleep(LAST_WORDS_SECONDS)
@@ -143,7 +145,6 @@ class _Wire(TrioDriver):
             if self._outgoing:
                 self._more.set()
 
-    @trio.lowlevel.enable_ki_protection
     async def _write(self) -> None:
         while True:
             await self._more.wait()
@@ -155,14 +156,12 @@ class _Wire(TrioDriver):
                     return
                 self._outgoing.write(self._input.fileno())
 
-    @trio.lowlevel.enable_ki_protection
     async def _watch_input(self) -> None:
         with contextlib.suppress(trio.ClosedResourceError):
             if not self._closing:  # the end may have come before this task's first turn
                 await trio.lowlevel.wait_readable(self._input.fileno())  # when it is broken (poll(2))
         self.daemon.input_broken()
 
-    @trio.lowlevel.enable_ki_protection
     async def _read(self) -> None:
         descriptor = self._output.fileno()
         launch.enlarge_pipe(descriptor)
@@ -181,7 +180,6 @@ class _Wire(TrioDriver):
             await trio.lowlevel.checkpoint()  # the followers take what came before more is read
         self.daemon.output_ended()
 
-    @trio.lowlevel.enable_ki_protection
     async def _read_errors(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
             async for data in self._errors:

@@ -132,3 +132,27 @@ async def test_a_block_that_is_left_before_the_writers_turn_has_come_ends_in_pea
     async with connect([sys.executable, "-I", "-S", "-c", DEAF], shutdown_timeout=0.2) as server:
         server._core.notify("x", {"pad": "y" * 3_000_000})  # more than the pipe takes, and no wait before the end
     assert server.disconnected is not None
+
+
+@bounded
+async def test_a_reading_task_that_fails_ends_the_block_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("too much")
+
+    async def main() -> None:
+        async with connect([sys.executable, "-I", "-S", "-c", WILLING]) as server:
+            monkeypatch.setattr(server._core, "feed", fail)
+            await server.call("x")
+
+    began = trio.current_time()
+    with pytest.raises(MemoryError):
+        await main()
+    assert trio.current_time() - began < 4  # the daemon saw the end of its stdin, and that was seen
+
+
+WILLING = """
+import json, sys
+for request in map(json.loads, sys.stdin):
+    if "id" in request:
+        print(json.dumps({"id": request["id"], "result": {"sessionId": "s"}}), flush=True)
+"""
