@@ -25,10 +25,10 @@ test: $(READY)
 COMMA := ,
 WHOLE := execserver/lines.py,execserver/wire/*,$(subst $() $(),$(COMMA),$(patsubst %,execserver/%.py,\
 	$(addprefix server/,rpc dispatch bulk eager log record push outbox stdin retention ending process) \
-	$(addprefix client/,buffer calls core daemon facts handshake pause preamble)))
+	$(addprefix client/,buffer calls core daemon ending facts handshake pause preamble)))
 coverage: $(READY)  ## of the pure modules, by their tests alone: 100 %, branches too
 	$(BIN)/coverage run --branch -m pytest -q tests/test_lines.py tests/wire tests/server/test_session.py \
-		$(patsubst %,tests/client/test_%.py,buffer core daemon handshake) \
+		$(patsubst %,tests/client/test_%.py,buffer core daemon ending handshake) \
 		$(patsubst %,tests/server/test_%.py,rpc dispatch bulk eager log record push outbox stdin retention ending process)
 	$(BIN)/coverage report --show-missing --fail-under=100 --include='$(WHOLE)'
 

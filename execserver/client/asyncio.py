@@ -12,6 +12,7 @@ from execserver.client import launch
 from execserver.client.asyncio_driver import AsyncioDriver
 from execserver.client.core import ClientCore
 from execserver.client.daemon import LAST_WORDS_SECONDS, Daemon
+from execserver.client.ending import Ending
 from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
@@ -64,7 +65,6 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
         super().__init__(core)
         self.daemon = Daemon(core, name, stderr, self._part_later)
         self._paused = False
-        self._exited = asyncio.Event()
         self._gone = asyncio.Event()
         self._pausing: asyncio.Task[None] | None = None
         self._last_words: asyncio.TimerHandle | None = None
@@ -81,18 +81,15 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
         """End the daemon, whatever it does, and close everything."""
         self.core.close()
         self._pipe(0).close()
-        for signal, seconds in launch.shutdown_steps(timeout):
-            if signal is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    self._transport.send_signal(signal)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._exited.wait()
-                break
+        await self.wait(Ending(self.daemon, timeout, self.clock, self._send_signal))
         self._transport.close()
         await self._gone.wait()
         if self._last_words is not None:
             self._last_words.cancel()
+
+    def _send_signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            self._transport.send_signal(number)
 
     # Bytes
 
@@ -139,7 +136,6 @@ class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         """Take the end of the daemon."""
-        self._exited.set()
         self.daemon.exited(self._transport.get_returncode())
 
     def connection_lost(self, exc: Exception | None) -> None:

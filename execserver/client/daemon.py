@@ -47,6 +47,7 @@ class Daemon:
         """It has ended."""
         self.status = status
         self._see("status")
+        self.core.parking.wake_all()  # for who waits for just this: the connection may be closed already
 
     def part(self) -> None:
         """Wait for nothing more: the core hears of the end, if it has not."""

@@ -1,12 +1,10 @@
-"""How the daemon is launched and ended: the same for every adapter."""
+"""How the daemon is launched: the same for every adapter."""
 
 import contextlib
 import fcntl
-import signal
 import sys
 from collections.abc import Sequence
 
-KILLED_SECONDS = 1.0  # for a killed daemon to end; one in an uninterruptible call is not waited for
 READ_BYTES = 256 << 10
 PIPE_BYTES = 1 << 20
 
@@ -22,11 +20,6 @@ def command_line(command: Sequence[str] | None) -> tuple[list[str], int | None]:
     if not command:
         raise ValueError("command is empty: there is nothing to launch")
     return list(command), None
-
-
-def shutdown_steps(timeout: float) -> tuple[tuple[signal.Signals | None, float], ...]:
-    """Give what ends the daemon: a signal (None: end of file) and how long to wait after it."""
-    return (None, timeout * 0.8), (signal.SIGTERM, timeout * 0.2), (signal.SIGKILL, KILLED_SECONDS)
 
 
 def enlarge_pipe(descriptor: int) -> None:

@@ -15,6 +15,7 @@ from typing import IO
 from execserver.client import launch
 from execserver.client.core import ClientCore
 from execserver.client.daemon import LAST_WORDS_SECONDS, Daemon
+from execserver.client.ending import Ending
 from execserver.client.outgoing import Outgoing
 from execserver.client.pause import Pause
 from execserver.client.stderr import Stderr
@@ -35,7 +36,6 @@ class Pipes(SyncDriver):
     ) -> None:
         super().__init__(core)
         argv, group = launch.command_line(command)
-        self.exited = threading.Event()
         self.daemon = Daemon(core, argv[0], Stderr(forward=forward_stderr), self._part_later)
         self._part_at: float | None = None
         self._buffer = bytearray(launch.READ_BYTES)  # of its output, used again
@@ -64,19 +64,16 @@ class Pipes(SyncDriver):
 
     def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""
-        with self.lock:
-            self.core.close()
-        self._closing = True
-        self._wake_thread()
+        ending = Ending(self.daemon, timeout, self.clock, self._child.send_signal)
         try:
-            for signal, seconds in launch.shutdown_steps(timeout):
-                if signal is not None:
-                    self._child.send_signal(signal)
-                if self.exited.wait(seconds):
-                    break
+            with self.lock:
+                self.core.close()
+            self._closing = True
+            self._wake_thread()
+            self.wait(ending)
         except BaseException:  # Ctrl-C again: at once, then
-            self._child.kill()
-            self._child.wait()
+            ending.kill()
+            self.wait(ending)
             raise
         finally:
             self._stopping = True
@@ -108,10 +105,10 @@ class Pipes(SyncDriver):
             self._move_bytes()
         except BaseException as error:
             self._child.kill()  # there is nobody left to read what it says, or to see it end
-            self._child.wait()
-            self.exited.set()
+            status = self._child.wait()
             with self.lock:
                 self.core.end_of_file(f"the thread that reads from {self.daemon.name} failed: {error!r}")
+                self.daemon.exited(status)
             raise
 
     def _move_bytes(self) -> None:
@@ -148,7 +145,6 @@ class Pipes(SyncDriver):
 
     def _reap(self) -> None:
         if (status := self._child.poll()) is not None:
-            self.exited.set()
             if self._life is not None:
                 self._unwatch(self._life)
             with self.lock:

@@ -12,6 +12,7 @@ import trio
 from execserver.client import launch
 from execserver.client.core import ClientCore
 from execserver.client.daemon import LAST_WORDS_SECONDS, Daemon
+from execserver.client.ending import Ending
 from execserver.client.errors import Disconnected as Disconnected
 from execserver.client.facade import Events as Events
 from execserver.client.facade import Process as Process
@@ -107,20 +108,15 @@ class _Wire(TrioDriver):
 
     async def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""
+        ending = Ending(self.daemon, timeout, self.clock, self._child.send_signal)
         self.core.close()
         self._closing = True
         try:
             await self._input.aclose()
-            for signal, seconds in launch.shutdown_steps(timeout):
-                if signal is not None:
-                    self._child.send_signal(signal)
-                with trio.move_on_after(seconds):
-                    await self._child.wait()
-                    break
+            await self.wait(ending)
         except BaseException:  # Ctrl-C again: at once, then
-            self._child.kill()
-            with trio.move_on_after(launch.KILLED_SECONDS):
-                await self._child.wait()
+            ending.kill()
+            await self.wait(ending)
             raise
         finally:
             for scope in self._scopes:

@@ -14,6 +14,7 @@ import pytest
 import execserver.client.blocking
 import execserver.client.facade
 import execserver.client.sync
+from execserver.client.ending import Ending
 from execserver.client.names import Disconnected, ProtocolError, RpcError
 
 from .runtimes import RUNTIMES, Runtime
@@ -225,6 +226,25 @@ except KeyboardInterrupt:
         assert child.wait(20) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(daemon, 0)
+
+
+def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = Ending.advance
+
+    def interrupted(ending: Ending) -> bool:
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+        return advance(ending)
+
+    monkeypatch.setattr(Ending, "advance", interrupted)
+    body = "[signal.signal(number, signal.SIG_IGN) for number in (2, 15)]; greet(); time.sleep(60)"
+    began = time.monotonic()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        execserver.client.sync.connect(script(body), shutdown_timeout=60),
+    ):
+        signal.raise_signal(signal.SIGINT)
+    assert time.monotonic() - began < 10
 
 
 def test_stderr_is_forwarded_only_if_asked(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -4,14 +4,13 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import pytest
 import trio
 
 import execserver.local
-from execserver.client import launch
 from execserver.client.core import ClientCore
+from execserver.client.ending import Ending
 from execserver.client.trio import Closed, Exited, Output, Server, StartError, connect
 
 from .bounded import bounded
@@ -102,13 +101,14 @@ def test_ctrl_c_while_the_client_reads_interrupts_the_program(name: str, monkeyp
 
 
 def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = launch.shutdown_steps
+    advance = Ending.advance
 
-    def interrupted(timeout: float) -> Any:
+    def interrupted(ending: Ending) -> bool:
+        monkeypatch.undo()
         signal.raise_signal(signal.SIGINT)
-        return steps(timeout)
+        return advance(ending)
 
-    monkeypatch.setattr(launch, "shutdown_steps", interrupted)
+    monkeypatch.setattr(Ending, "advance", interrupted)
     body = "import signal; [signal.signal(number, signal.SIG_IGN) for number in (2, 15)]\n" + DEAF
 
     async def main() -> None:
