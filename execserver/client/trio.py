@@ -106,6 +106,7 @@ class _Wire(TrioDriver):
         with scope:
             await task()
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C again interrupts it where it waits, and leaves nothing undone
     async def end(self, timeout: float) -> None:
         """End the daemon, whatever it does, and close everything."""
         ending = Ending(self.daemon, timeout, self.clock, self._child.send_signal)

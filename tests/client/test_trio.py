@@ -100,15 +100,18 @@ def test_ctrl_c_while_the_client_reads_interrupts_the_program(name: str, monkeyp
         trio.run(main)
 
 
-def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    advance = Ending.advance
+@pytest.mark.parametrize(("kind", "name"), [(ClientCore, "close"), (Ending, "advance")])
+def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to(
+    monkeypatch: pytest.MonkeyPatch, kind: type, name: str
+) -> None:
+    function = getattr(kind, name)
 
-    def interrupted(ending: Ending) -> bool:
+    def interrupted(self: object) -> object:
         monkeypatch.undo()
         signal.raise_signal(signal.SIGINT)
-        return advance(ending)
+        return function(self)
 
-    monkeypatch.setattr(Ending, "advance", interrupted)
+    monkeypatch.setattr(kind, name, interrupted)
     body = "import signal; [signal.signal(number, signal.SIG_IGN) for number in (2, 15)]\n" + DEAF
 
     async def main() -> None:
