@@ -6,10 +6,10 @@ the lock, and ring when there is more.
 
 import contextlib
 import os
-import selectors
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from typing import IO
 
 from execserver.client import launch
@@ -53,8 +53,7 @@ class Pipes(SyncDriver):
         self._bell, self._ring = os.pipe()  # not pipe2(2), which is not everywhere
         os.set_blocking(self._bell, False)
         os.set_blocking(self._ring, False)
-        self._selector = selectors.DefaultSelector()
-        self._watched: set[int] = set()
+        self._selector = DefaultSelector()
         core.send_soon = self._send_soon
         name = f"execserver client of {argv[0]}"
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -112,12 +111,13 @@ class Pipes(SyncDriver):
             raise
 
     def _move_bytes(self) -> None:
-        self._watch(self._bell, lambda: os.read(self._bell, 4096))
-        self._watch(self._output.fileno(), self._read_output)
-        self._watch(self._errors.fileno(), self._read_errors)
-        self._watch(self._input.fileno(), self._input_broke)
+        watch = self._selector.register
+        watch(self._bell, EVENT_READ, lambda: os.read(self._bell, 4096))
+        watch(self._output.fileno(), EVENT_READ, self._read_output)
+        watch(self._errors.fileno(), EVENT_READ, self._read_errors)
+        watch(self._input.fileno(), EVENT_READ, self._input_broke)
         if self._life is not None:
-            self._watch(self._life, self._reap)
+            watch(self._life, EVENT_READ, self._reap)
         while not self._stopping:
             patience = None if self._part_at is None else max(0.0, self._part_at - self.clock())
             if self._life is None and self.daemon.status is None:
@@ -134,19 +134,16 @@ class Pipes(SyncDriver):
     def _part_later(self) -> None:
         self._part_at = self.clock() + LAST_WORDS_SECONDS
 
-    def _watch(self, descriptor: int, ready: Callable[[], object]) -> None:
-        self._selector.register(descriptor, selectors.EVENT_READ, ready)
-        self._watched.add(descriptor)
-
-    def _unwatch(self, descriptor: int) -> None:
-        if descriptor in self._watched:
-            self._selector.unregister(descriptor)
-            self._watched.discard(descriptor)
+    def _see_end(self, descriptor: int, fact: Callable[[], None]) -> None:
+        """Watch ``descriptor`` no more, and tell what that means for the daemon."""
+        self._selector.unregister(descriptor)
+        with self.lock:
+            fact()
 
     def _reap(self) -> None:
         if (status := self._child.poll()) is not None:
             if self._life is not None:
-                self._unwatch(self._life)
+                self._selector.unregister(self._life)
             with self.lock:
                 self.daemon.exited(status)
 
@@ -156,20 +153,18 @@ class Pipes(SyncDriver):
             if self._input.closed:
                 return
             descriptor = self._input.fileno()
+            watched = descriptor in self._selector.get_map()  # until it is broken
             if self._closing:
-                self._unwatch(descriptor)
+                if watched:
+                    self._selector.unregister(descriptor)
                 self._input.close()
-            elif descriptor not in self._watched:
-                return  # it is broken
-            elif self._outgoing:
-                self._selector.modify(descriptor, selectors.EVENT_WRITE, self._write_more)
-            else:  # a pipe's write end is "readable" when it is broken (poll(2))
-                self._selector.modify(descriptor, selectors.EVENT_READ, self._input_broke)
+            elif watched and self._outgoing:
+                self._selector.modify(descriptor, EVENT_WRITE, self._write_more)
+            elif watched:  # a pipe's write end is "readable" when it is broken (poll(2))
+                self._selector.modify(descriptor, EVENT_READ, self._input_broke)
 
     def _input_broke(self) -> None:
-        with self.lock:
-            self._unwatch(self._input.fileno())
-            self.daemon.input_broken()
+        self._see_end(self._input.fileno(), self.daemon.input_broken)
 
     def _write_more(self) -> None:
         with self.lock:
@@ -182,17 +177,13 @@ class Pipes(SyncDriver):
                 if self.core.laggards:
                     self.wait(Pause(self.core, threads=True))
         else:
-            self._unwatch(self._output.fileno())
-            with self.lock:
-                self.daemon.output_ended()
+            self._see_end(self._output.fileno(), self.daemon.output_ended)
 
     def _read_errors(self) -> None:
         if data := os.read(self._errors.fileno(), launch.READ_BYTES):
             self.daemon.stderr.add(data)
         else:
-            self._unwatch(self._errors.fileno())
-            with self.lock:
-                self.daemon.errors_ended()
+            self._see_end(self._errors.fileno(), self.daemon.errors_ended)
 
 
 def _non_blocking(stream: IO[bytes] | None) -> IO[bytes]:
