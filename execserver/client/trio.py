@@ -146,12 +146,10 @@ class _Wire(TrioDriver):
         while True:
             await self._more.wait()
             self._more = trio.Event()
-            while self._outgoing and not self._closing:
-                try:
+            with contextlib.suppress(trio.ClosedResourceError):
+                while self._outgoing and not self._closing:
                     await trio.lowlevel.wait_writable(self._input.fileno())
-                except trio.ClosedResourceError:
-                    return
-                self._outgoing.write(self._input.fileno())
+                    self._outgoing.write(self._input.fileno())
 
     async def _watch_input(self) -> None:
         with contextlib.suppress(trio.ClosedResourceError):
