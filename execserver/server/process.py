@@ -67,8 +67,17 @@ class Process:
                 for source in self.child.sources:
                     pumps.start_soon(self._pump, source)
                 await self.child.wait_ended()
-                self._reap()
-            self._announce_closed()
+                if self._open:
+                    await trio.lowlevel.checkpoint()  # the pumps may be about to find the end of file
+                if self._open:
+                    self._reap()
+            self._outbox.cork()  # where nobody else holds the streams, exit and close leave in one write
+            try:
+                if self.running:
+                    self._reap()
+                self._announce_closed()
+            finally:
+                self._outbox.flush()
         except BaseException:
             self.child.signal_group(signal.SIGKILL)
             raise

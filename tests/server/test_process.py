@@ -127,6 +127,24 @@ async def test_what_the_child_wrote_before_it_ended_is_numbered_before_its_exit(
         child.last_holder_ends()
 
 
+async def test_exit_and_close_leave_in_one_write_where_the_streams_end_with_the_child() -> None:
+    child = FakeChild()
+    async with following(child) as it:
+        child.exits()
+    assert it.kinds() == ["exited", "closed"]
+    assert len(it.wire.writes) == 1
+
+
+async def test_the_exit_does_not_wait_for_who_holds_the_streams() -> None:
+    child = FakeChild(escaped=True)
+    async with following(child) as it:
+        child.exits()
+        await wait_all_tasks_blocked()
+        assert it.kinds() == ["exited"]
+        child.last_holder_ends()
+    assert it.kinds() == ["exited", "closed"]
+
+
 @pytest.mark.parametrize("size", [1, LARGE_BYTES, 3 * CHUNK_BYTES])
 async def test_it_is_numbered_before_the_exit_though_the_client_reads_late(size: int) -> None:
     child = FakeChild(escaped=True)
