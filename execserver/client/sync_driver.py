@@ -31,7 +31,8 @@ class SyncDriver:
                         patience = left if patience is None else min(left, patience)
                     woken = threading.Condition(self.lock)
                     with self.core.parking.park(source, woken.notify):
-                        expired = not woken.wait(patience)
+                        # Not more than a lock takes: infinity is a patience, too.
+                        expired = not woken.wait(None if patience is None else min(patience, threading.TIMEOUT_MAX))
                     if expired:
                         source.expire()
                 return source.take()

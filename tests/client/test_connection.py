@@ -1,6 +1,7 @@
 """How a connection begins and ends, with commands that are no good daemon: under every runtime that launches one."""
 
 import io
+import math
 import os
 import signal
 import sys
@@ -49,6 +50,12 @@ async def test_a_banner_is_skipped(runtime: Runtime) -> None:
     body = "print('Welcome', flush=True); print('*' * 1000); greet(); say(id=hear()['id'], result=7); sys.stdin.read()"
     async with runtime.connect(script(body)) as server:
         assert await server.call("x") == 7
+
+
+@under_every_runtime
+async def test_the_beginning_and_the_end_may_take_for_ever(runtime: Runtime) -> None:
+    async with runtime.connect(None, connect_timeout=math.inf, shutdown_timeout=math.inf) as server:
+        await server.ping()
 
 
 @under_every_runtime
