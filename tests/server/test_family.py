@@ -69,7 +69,8 @@ async def test_the_end_of_an_owned_child_is_no_work_for_who_reaps_orphans(
     with guarded.family.reaping_orphans():
         with monkeypatch.context() as patch:
             patch.setattr(guarded.family, "_tidy", lambda: tidied.append(1))
-            child = guarded.family.spawn(shell("exit 3"))
+            child = guarded.family.spawn(shell("read go; exit 3", pipe_stdin=True))
+            child.close_stdin()  # it ends now, and not before the family knows it
             with trio.fail_after(SECONDS):
                 await child.wait_ended()
             os.kill(os.getpid(), signal.SIGCHLD)  # at the latest now the child's own has been handled
