@@ -68,7 +68,7 @@ class Process:
                     pumps.start_soon(self._pump, source)
                 await self.child.wait_ended()
                 if self._open:
-                    await trio.lowlevel.checkpoint()  # the pumps may be about to find the end of file
+                    await trio.lowlevel.cancel_shielded_checkpoint()  # pumps may be about to find the end of file
                 if self._open:
                     self._reap()
             self._outbox.cork()  # where nobody else holds the streams, exit and close leave in one write

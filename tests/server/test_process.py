@@ -135,6 +135,18 @@ async def test_exit_and_close_leave_in_one_write_where_the_streams_end_with_the_
     assert len(it.wire.writes) == 1
 
 
+async def test_a_child_that_has_ended_is_reaped_although_its_owner_is_cancelled() -> None:
+    child = FakeChild(escaped=True)
+    async with trio.open_nursery() as nursery:
+        it = Followed(StartParams("p", ["x"]), child, MemoryWire(), nursery)
+        nursery.start_soon(it.process.supervise)
+        await wait_all_tasks_blocked()
+        child.exits()
+        nursery.cancel_scope.cancel()
+    assert child.reaped
+    assert it.kinds() == ["exited"]
+
+
 async def test_the_exit_does_not_wait_for_who_holds_the_streams() -> None:
     child = FakeChild(escaped=True)
     async with following(child) as it:
