@@ -49,6 +49,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "80",
         "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",  # readers have a terminal: what a program prints is there when it is printed
     }
 
 
