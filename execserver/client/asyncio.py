@@ -55,7 +55,7 @@ async def connect(
         await wire.wait(Handshake(wire.daemon, client_name, connect_timeout, wire.clock))
         yield Server(wire)
     finally:
-        await wire.see_through(wire.end(shutdown_timeout), shutdown_timeout + 5)
+        await wire.see_through(wire.end(shutdown_timeout), max(0.0, shutdown_timeout) + 5)
 
 
 class _Wire(AsyncioDriver, asyncio.SubprocessProtocol):

@@ -40,7 +40,7 @@ class Daemon:
         self._see("stderr", sign=False)
 
     def input_broken(self) -> None:
-        """Nobody reads its stdin any more."""
+        """Nobody reads its stdin any more; or we have closed it, and then the core has ended before."""
         self._see("stdin")
 
     def exited(self, status: int) -> None:

@@ -65,12 +65,10 @@ class Pipes(SyncDriver):
         """End the daemon, whatever it does, and close everything."""
         ending = Ending(self.daemon, timeout, self.clock, self._child.send_signal)
         try:
-            with self.lock:
-                self.core.close()
-            self._closing = True
-            self._wake_thread()
+            self._close()
             self.wait(ending)
         except BaseException:  # Ctrl-C again: at once, then
+            self._close()  # which it may have interrupted
             ending.kill()
             self.wait(ending)
             raise
@@ -84,6 +82,13 @@ class Pipes(SyncDriver):
             self._input.close()
             self._output.close()
             self._errors.close()
+
+    def _close(self) -> None:
+        """Let nobody wait for the daemon any more, and close its stdin. Repeating it is no error."""
+        with self.lock:
+            self.core.close()
+        self._closing = True
+        self._wake_thread()
 
     def _send_soon(self) -> None:
         """Write what the core has to send, as far as the pipe takes it; the rest is the thread's. Called locked."""

@@ -154,7 +154,8 @@ class _Wire(TrioDriver):
     async def _watch_input(self) -> None:
         with contextlib.suppress(trio.ClosedResourceError):
             if not self._closing:  # the end may have come before this task's first turn
-                await trio.lowlevel.wait_readable(self._input.fileno())  # when it is broken (poll(2))
+                # A pipe's write end is "readable" when it is broken (poll(2)).
+                await trio.lowlevel.wait_readable(self._input.fileno())
         self.daemon.input_broken()
 
     async def _read(self) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 import execserver.client.blocking
 import execserver.client.facade
 import execserver.client.sync
+from execserver.client.core import ClientCore
 from execserver.client.ending import Ending
-from execserver.client.names import Disconnected, ProtocolError, RpcError
+from execserver.client.names import ClosedError, Disconnected, ExecServerError, ProtocolError, RpcError
 
 from .runtimes import RUNTIMES, Runtime
 
@@ -235,22 +237,40 @@ except KeyboardInterrupt:
         os.kill(daemon, 0)
 
 
-def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    advance = Ending.advance
+@pytest.mark.parametrize(("kind", "name"), [(ClientCore, "close"), (Ending, "advance")])
+def test_ctrl_c_twice_ends_a_daemon_that_does_not_want_to(
+    monkeypatch: pytest.MonkeyPatch, kind: type, name: str
+) -> None:
+    function = getattr(kind, name)
+    caught: list[BaseException] = []
+    other: list[threading.Thread] = []
 
-    def interrupted(ending: Ending) -> bool:
+    def interrupted(self: object) -> object:
         monkeypatch.undo()
         signal.raise_signal(signal.SIGINT)
-        return advance(ending)
+        return function(self)
 
-    monkeypatch.setattr(Ending, "advance", interrupted)
-    body = "[signal.signal(number, signal.SIG_IGN) for number in (2, 15)]; greet(); time.sleep(60)"
+    def call(server: execserver.client.sync.Server) -> None:
+        try:
+            server.call("x")
+        except ExecServerError as error:
+            caught.append(error)
+
+    def interrupt_twice(server: execserver.client.sync.Server) -> None:
+        other.append(threading.Thread(target=call, args=[server], daemon=True))
+        other[0].start()
+        monkeypatch.setattr(kind, name, interrupted)
+        signal.raise_signal(signal.SIGINT)
+
+    body = "[signal.signal(number, signal.SIG_IGN) for number in (2, 15)]; greet(); hear(); time.sleep(60)"
     began = time.monotonic()
     with (
         pytest.raises(KeyboardInterrupt),
-        execserver.client.sync.connect(script(body), shutdown_timeout=60),
+        execserver.client.sync.connect(script(body), shutdown_timeout=60) as server,
     ):
-        signal.raise_signal(signal.SIGINT)
+        interrupt_twice(server)
+    other[0].join(20)
+    assert [type(error) for error in caught] == [ClosedError]
     assert time.monotonic() - began < 10
 
 
