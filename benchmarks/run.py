@@ -84,6 +84,8 @@ def _measure_once(run: Run, workload: str, command: list[str], options: argparse
 
 
 def _machine() -> dict[str, object]:
+    with awake_cores() as awake:
+        cores = "polling" if awake else "halting"
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": models[0].partition(":")[2].strip() if models else platform.machine(),
@@ -91,6 +93,7 @@ def _machine() -> dict[str, object]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "reference": VERSION,
+        "idle_cores": cores,  # where that matters, see `table.Run.awake`
     }
 
 
@@ -99,7 +102,7 @@ def _describe(machine: dict[str, object], options: argparse.Namespace) -> str:
     return (
         f"`{' '.join(['make bench', *how])}`: "
         f"{machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, CPython {machine['python']}, "
-        f"reference server {machine['reference']}."
+        f"reference server {machine['reference']}, idle cores {machine['idle_cores']}."
     )
 
 

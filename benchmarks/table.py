@@ -63,7 +63,7 @@ RUNS = (
     Run("idle", "latency", {"count": 5000}, {"count": 2000}, with_limit=True, awake=True),
     Run("one flood", "latency", {"children": 1, "seconds": 10}, {"seconds": 2.5}),
     Run("eight floods", "latency", {"children": 8, "seconds": 10}, {"seconds": 2.5}),
-    Run("spawn", "spawn", {"count": 500}, {"count": 150}, with_limit=True),
+    Run("spawn", "spawn", {"count": 500}, {"count": 150}, with_limit=True, awake=True),
     Run("spawn 32", "spawn", {"count": 2000, "children": 32}, {"count": 400}, with_limit=True),
     Run("round trip", "round-trip", {"count": 20_000}, {"count": 5000}, with_limit=True, awake=True),
     Run("pipelined", "pipelined", {"count": 100_000}, {"count": 20_000}, with_limit=True),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.driver import awake_cores
+
 ROOT = Path(__file__).parents[2]
 LIAR = str(Path(__file__).with_name("lying_server.py"))
 FLAWS = {
@@ -82,3 +84,24 @@ def test_every_workload_runs_against_our_server(driver: str, workload: list[str]
 def test_the_limit_does_the_same_work(driver: str, workload: list[str]) -> None:
     done = drive(driver, workload, [str(ROOT / ".cache/bench/limit")])
     assert done.returncode == 0, done.stderr
+
+
+def test_who_may_not_keep_the_cores_awake_measures_with_halting_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    with awake_cores() as awake:
+        assert awake is False
+
+
+@pytest.mark.skipif(not os.access("/dev/cpu_dma_latency", os.W_OK), reason="needs root")
+def test_no_core_is_kept_awake_afterwards() -> None:
+    def requests() -> int:
+        return sum(
+            os.readlink(link) == "/dev/cpu_dma_latency" for link in Path("/proc/self/fd").iterdir() if link.exists()
+        )
+
+    with awake_cores():
+        assert requests() == 1
+    assert requests() == 0
