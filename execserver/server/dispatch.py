@@ -1,22 +1,23 @@
-"""jsonrpcserver under trio: look-up, call, the mapping of errors, the building of answers. No I/O.
+"""jsonrpcserver under trio: the call of a handler, the mapping of errors, the building of answers. No I/O.
 
 The library's ``async_dispatch`` calls ``asyncio.gather``, which under trio does not crash but *answers* -32000. Its
-`dispatch_request` is a plain coroutine with no checkpoint of its own, and is what we await. Params go through it
-as one positional value, undecoded: msgspec does all the parsing, once, into the Struct of the method. (Those of a long
-``process/write`` are decoded already, see `bulk`.)
+`call` is a plain coroutine with no checkpoint of its own, and is what we await. (What the library does before it, to
+look the method up and to bind its arguments by ``inspect.signature``, takes as long as all the rest of an answer: the
+first is a look-up of ours, and of the second there is nothing to do.) Params go through it as one positional value,
+undecoded: msgspec does all the parsing, once, into the Struct of the method. (Those of a long ``process/write`` are
+decoded already, see `bulk`.)
 
 Importing this costs 70 ms (jsonschema and asyncio, which the library imports and we never use), so `server.rpc`
 imports it behind the answer to ``initialize``. Each name from inside the library is held by a contract test.
 """
 
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import msgspec
 from jsonrpcserver import JsonRpcError, Success
-from jsonrpcserver.async_dispatcher import dispatch_request
+from jsonrpcserver.async_dispatcher import call
 from jsonrpcserver.dispatcher import to_response
 from jsonrpcserver.request import Request
 from jsonrpcserver.response import to_serializable_one
@@ -31,9 +32,6 @@ from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FO
 
 logger = logging.getLogger(__name__)
 
-# `inspect.signature` runs for every request; a ready answer makes it 6 us instead of 83.
-_SIGNATURE = inspect.Signature([inspect.Parameter("params", inspect.Parameter.POSITIONAL_ONLY)])
-
 Callee = Callable[[Any], Awaitable[Result]]
 
 
@@ -42,7 +40,8 @@ class Dispatcher:
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
         """``methods`` is asked once for each name that is called."""
-        self._callees: Any = _Callees(methods)  # whose declared type says dict, of functions that do not await
+        self._methods = methods
+        self._callees: dict[str, Callee] = {}
 
     async def answer(self, request_id: Id, method: str, params: Raw | Message) -> bytes:
         """Handle one request; return its answer as a protocol line. Waits only if the handler does.
@@ -50,33 +49,26 @@ class Dispatcher:
         ``params`` are undecoded, but for those that had to be decoded with their envelope (`bulk`).
         """
         request = Request(method, [params], request_id)
-        outcome = await dispatch_request(self._callees, NOCONTEXT, request)
+        callee = self._callees.get(method) or self._load(method)
+        result = await call(request, NOCONTEXT, cast(Any, callee))  # whose declared type does not await
         try:
-            return encode_line(to_serializable_one(cast(Any, to_response(*outcome))))
+            return encode_line(to_serializable_one(cast(Any, to_response(request, result))))
         except (UnicodeEncodeError, RecursionError):  # a lone surrogate in a name of the system; deep metadata
             logger.exception("the answer of %s cannot be encoded", method)
             failure = ErrorObject(INTERNAL_ERROR, "internal error", {"kind": "internalError"})
             return encode_line(Failure(request_id, failure))
 
-
-class _Callees(dict[str, Callee]):
-    """The methods as jsonrpcserver wants them, adapted at their first call."""
-
-    def __init__(self, methods: Mapping[str, Method]) -> None:
-        super().__init__()
-        self._methods = methods
-
-    def __missing__(self, name: str) -> Callee:
+    def _load(self, name: str) -> Callee:
+        """Adapt a method as jsonrpcserver wants it, at its first call."""
         try:
             method = self._methods[name]
         except KeyError:
             # Answered like any fault, with `kind`; not kept: names are the client's.
-            callee = _refusing(METHOD_NOT_FOUND, f"method not found: {name}", "methodNotFound")
+            return _refusing(METHOD_NOT_FOUND, f"method not found: {name}", "methodNotFound")
         except Exception:  # its import failed, for want of descriptors perhaps; not kept: it is tried again
             logger.exception("%s cannot be loaded", name)
-            callee = _refusing(INTERNAL_ERROR, "internal error", "internalError")
-        else:
-            callee = self[name] = _adapt(name, method)
+            return _refusing(INTERNAL_ERROR, "internal error", "internalError")
+        callee = self._callees[name] = _adapt(name, method)
         return callee
 
 
@@ -95,7 +87,6 @@ def _adapt(name: str, method: Method) -> Callee:
             logger.exception("%s failed", name)
             raise JsonRpcError(INTERNAL_ERROR, "internal error", {"kind": "internalError"}) from None
 
-    callee.__signature__ = _SIGNATURE  # type: ignore[attr-defined]  # functions take any attribute
     return callee
 
 
@@ -103,5 +94,4 @@ def _refusing(code: int, message: str, kind: Kind) -> Callee:
     async def callee(params: Raw) -> Result:
         raise JsonRpcError(code, message, {"kind": kind})
 
-    callee.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
     return callee

@@ -3,12 +3,12 @@
 import inspect
 import json
 import logging
-from typing import Any
+from typing import Any, cast
 
 import jsonrpcserver
 import pytest
 import trio
-from jsonrpcserver.async_dispatcher import dispatch_request
+from jsonrpcserver.async_dispatcher import call
 from jsonrpcserver.dispatcher import to_response
 from jsonrpcserver.request import Request
 from jsonrpcserver.response import to_serializable_one
@@ -37,39 +37,29 @@ async def echo(params: bytes) -> Result:
 # The contract of each name that is imported from inside the library.
 
 
-def test_contract_dispatch_request_has_no_checkpoint_and_hands_one_positional_value_through() -> None:
+def test_contract_call_has_no_checkpoint_and_hands_one_positional_value_through() -> None:
     params = b'{"undecoded": true}'
-    request, result = driven(dispatch_request({"echo": echo}, NOCONTEXT, Request("echo", [params], 5)))
-    assert request == Request("echo", [params], 5)
+    result = driven(call(Request("echo", [params], 5), NOCONTEXT, cast(Any, echo)))
     assert result._value.result is params
 
 
-def test_contract_dispatch_request_looks_a_method_up_by_its_item_alone() -> None:
-    class Missing(dict[str, Any]):
-        def __missing__(self, name: str) -> Any:
-            return echo
+def test_contract_call_asks_for_no_signature() -> None:
+    async def refusing(params: bytes) -> Result:
+        return jsonrpcserver.Success(params)
 
-    _, result = driven(dispatch_request(Missing(), NOCONTEXT, Request("any", [b"{}"], 1)))
+    refusing.__signature__ = inspect.Signature([])  # type: ignore[attr-defined]
+    result = driven(call(Request("m", [b"{}"], 1), NOCONTEXT, cast(Any, refusing)))
     assert result._value.result == b"{}"
 
 
-def test_contract_dispatch_request_asks_a_callable_for_its_ready_signature() -> None:
-    async def refusing(params: bytes) -> Result:
-        raise AssertionError("not to be called")
-
-    refusing.__signature__ = inspect.Signature([])  # type: ignore[attr-defined]
-    _, result = driven(dispatch_request({"m": refusing}, NOCONTEXT, Request("m", [b"{}"], 1)))
-    assert result._error.code == INVALID_PARAMS
-
-
-async def test_contract_dispatch_request_lets_a_cancellation_through() -> None:
+async def test_contract_call_lets_a_cancellation_through() -> None:
     async def wait(params: bytes) -> Result:
         await trio.sleep_forever()
         return jsonrpcserver.Success()
 
     with trio.CancelScope() as scope:
         scope.cancel()
-        await dispatch_request({"m": wait}, NOCONTEXT, Request("m", [b"{}"], 1))
+        await call(Request("m", [b"{}"], 1), NOCONTEXT, cast(Any, wait))
     assert scope.cancelled_caught
 
 
@@ -77,8 +67,9 @@ def test_contract_a_json_rpc_error_becomes_an_error_with_its_code_message_and_da
     async def fail(params: bytes) -> Result:
         raise jsonrpcserver.JsonRpcError(-5, "message", {"kind": "x"})
 
-    outcome = driven(dispatch_request({"m": fail}, NOCONTEXT, Request("m", [b"{}"], "id")))
-    assert to_serializable_one(to_response(*outcome)) == {
+    request = Request("m", [b"{}"], "id")
+    result = driven(call(request, NOCONTEXT, cast(Any, fail)))
+    assert to_serializable_one(to_response(request, result)) == {
         "jsonrpc": "2.0",
         "error": {"code": -5, "message": "message", "data": {"kind": "x"}},
         "id": "id",
@@ -99,7 +90,7 @@ def test_contract_nocontext_leaves_the_params_alone() -> None:
         seen.append(args)
         return jsonrpcserver.Success()
 
-    driven(dispatch_request({"m": variadic}, NOCONTEXT, Request("m", [b"{}"], 1)))
+    driven(call(Request("m", [b"{}"], 1), NOCONTEXT, cast(Any, variadic)))
     assert seen == [(b"{}",)]
 
 
