@@ -57,6 +57,11 @@ class Outbox:
         """Bytes posted and not yet written."""
         return self.posted - self.written
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `room` would not wait."""
+        return self.backlog < FULL_BYTES
+
     def post(self, line: bytes) -> int:
         """Queue a line, write what can be written; return the position at which the line ends. Never yields."""
         self.posted += len(line)

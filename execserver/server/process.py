@@ -8,6 +8,7 @@ when the drain is over. Handlers only read this state, stop it, or write stdin.
 
 import math
 import signal
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -53,6 +54,7 @@ class Process:
         self._started = self._last_output = trio.current_time()
         self._duration = 0.0
         self._open = list(child.sources)
+        self._awaited: set[Source] = set()  # whose pump waits for them to say something
         self._owed: dict[Source, float] = {}  # bytes of the child's own that are still to be read
         self._cut_at: dict[Source, int] | None = None  # once the drain is over: bytes that are still taken
         if params.timeout_ms is not None:
@@ -94,6 +96,18 @@ class Process:
             self._nursery.start_soon(self.stdin.feed)
         return delivery
 
+    def read_ahead(self) -> None:
+        """Read what is there of what the pumps wait for, without a pass of the scheduler. Never yields.
+
+        What is large is left to the pumps, and so is all of it when the outbox has no room or the drain has ended.
+        """
+        if self._cut_at is None and self._outbox.has_room:
+            for source in self._awaited:
+                if 0 < source.held() < LARGE_BYTES:
+                    with suppress(BlockingIOError):  # a terminal has just been flushed
+                        if data := source.read():
+                            self._take(source, data)
+
     @property
     def running(self) -> bool:
         """Whether the child, the leader of its group, still runs."""
@@ -123,10 +137,13 @@ class Process:
                 self._settle(source)  # what was there has been thrown away (tcflush), or read by somebody else
             large = data is not None and len(data) >= LARGE_BYTES
             if data is None or len(data) < CHUNK_BYTES:
+                self._awaited.add(source)
                 try:
                     await source.wait_readable()
                 except trio.ClosedResourceError:  # cut at the end of the drain
                     break
+                finally:
+                    self._awaited.discard(source)
         source.close()
         self._open.remove(source)
         self._settle(source)

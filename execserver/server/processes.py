@@ -20,7 +20,7 @@ from execserver.server.log import PAGE_BYTES
 from execserver.server.method import Method
 from execserver.server.outbox import Outbox
 from execserver.server.paths import parse_path, shown
-from execserver.server.process import Process
+from execserver.server.process import LARGE_BYTES, Process
 from execserver.server.record import Record
 from execserver.server.retention import Retention
 from execserver.server.spawn import Command
@@ -57,6 +57,7 @@ class Processes:
         self._processes: dict[str, Process] = {}  # those that are not closed yet
         # Of those that are, where members of their group live on. By id and pid: either may be another's by now.
         self._leaderless: dict[tuple[str, int], Ending] = {}
+        self._fed: set[Process] = set()  # since the last `read_ahead`
         self.retention = Retention(retain_seconds, self._forget)
         self.methods = {
             "process/start": Method(wire.StartParams, self.start),
@@ -127,6 +128,8 @@ class Processes:
         if process is None:
             return wire.WriteResult("stdinClosed" if params.process_id in self._records else "unknownProcess")
         delivery = process.write(params.chunk, params.write_id, params.close_stdin)
+        if len(params.chunk) < LARGE_BYTES:
+            self._fed.add(process)
         if delivery.status is None:
             await step_aside()
             await delivery.wait()
@@ -169,6 +172,16 @@ class Processes:
     async def release(self, params: wire.ReleaseParams) -> wire.ReleaseResult:
         """``process/release``: forget a closed process; one that runs is left alone."""
         return wire.ReleaseResult(released=self.retention.release(params.process_id))
+
+    def read_ahead(self) -> None:
+        """Read what the children have to say to what they were fed. Never yields.
+
+        Many a child has answered by the time that the reader is done with its lines. So it is read in this very pass of
+        the scheduler, and leaves in one write with what the reader answers.
+        """
+        for process in self._fed:
+            process.read_ahead()
+        self._fed.clear()
 
     def stop_all(self, grace: float, drain: float) -> None:
         """Stop every group that has a member, be its process running, retained or forgotten."""

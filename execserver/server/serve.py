@@ -72,7 +72,7 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
             async with trio.open_nursery() as requests:
                 session = Session(processes, outbox, requests, lambda: end("shutdown"))
                 rpc = Rpc(session, session.initialize, max_in_flight=limits.max_in_flight)
-                reader = _Reader(wire, rpc, outbox, requests, limits.max_line_bytes)
+                reader = _Reader(wire, rpc, outbox, requests, limits.max_line_bytes, processes.read_ahead)
                 with reading:
                     await reader.run()
                     end("end of file")
@@ -104,12 +104,22 @@ async def _end_after(wait: Callable[[], Awaitable[None]], end: Callable[[str], N
 class _Reader:
     """Begins the requests, in the order of their lines."""
 
-    def __init__(self, wire: Wire, rpc: Rpc, outbox: Outbox, requests: trio.Nursery, max_line_bytes: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        rpc: Rpc,
+        outbox: Outbox,
+        requests: trio.Nursery,
+        max_line_bytes: int,
+        read_ahead: Callable[[], None],
+    ) -> None:
+        """``read_ahead`` is called behind the last of the lines that came together."""
         self._wire = wire
         self._rpc = rpc
         self._outbox = outbox
         self._requests = requests
         self._splitter = LineSplitter(max_line_bytes)
+        self._read_ahead = read_ahead
         self.input_ended_at: float | None = None  # where that was seen before it was read
 
     async def run(self) -> None:
@@ -128,6 +138,7 @@ class _Reader:
                     turn_ends = time.monotonic() + TURN_SECONDS
                 if self._outbox.backlog > ANSWERS_BYTES and not await self._wait_for_client():
                     return
+            self._read_ahead()
             lines, line = [], b""  # neither is kept while waiting for the next
             self._outbox.flush()
             if not data:

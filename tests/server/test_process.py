@@ -19,7 +19,7 @@ from execserver.server.outbox import FULL_BYTES, Outbox
 from execserver.server.process import HANGUP_SECONDS, LARGE_BYTES, Process
 from execserver.server.record import Record
 from execserver.wire.process import StartParams
-from tests.support.fake_child import FakeChild
+from tests.support.fake_child import FakeChild, FakeSource
 from tests.support.memory_wire import MemoryWire
 
 TERM, KILL, CONT = signal.SIGTERM, signal.SIGKILL, signal.SIGCONT
@@ -603,3 +603,61 @@ async def test_small_chunks_pass_while_a_flood_waits_for_its_turn() -> None:
             assert flood.source("stdout").was_read - between <= 4 * CHUNK_BYTES
         flood.source("stdout").endless = b""
         nursery.cancel_scope.cancel()
+
+
+# What is read ahead of the pumps.
+
+
+async def test_what_is_read_ahead_is_an_event_like_any_other() -> None:
+    child = FakeChild()
+    async with following(child) as it:
+        child.says(b"out")
+        child.says(b"err", "stderr")
+        it.process.read_ahead()
+        assert sorted(event[1:] for event in it.events()) == [("stderr", b"err"), ("stdout", b"out")]
+        it.process.read_ahead()
+        child.says(b"more")
+        child.exits()
+    assert it.events()[2:] == [(3, "stdout", b"more"), (4, 0, "exit"), (5, "endOfFile")]
+    it.process.read_ahead()
+    assert len(it.events()) == 5
+
+
+async def test_what_is_large_waits_for_its_turn() -> None:
+    child = FakeChild()
+    async with following(child) as it:
+        child.says(b"x" * LARGE_BYTES)
+        it.process.read_ahead()
+        assert it.events() == []
+        await wait_all_tasks_blocked()
+        assert it.said() == b"x" * LARGE_BYTES
+        child.exits()
+
+
+async def test_nothing_is_read_ahead_for_a_client_that_does_not_read() -> None:
+    child = FakeChild()
+    async with following(child, room=0) as it:
+        it.outbox.post(b"x" * FULL_BYTES)
+        child.says(b"held back")
+        it.process.read_ahead()
+        assert it.process.log.stdout_bytes == 0
+        it.wire.read(None)
+        await wait_all_tasks_blocked()
+        assert it.process.log.stdout_bytes == len(b"held back")
+        child.exits()
+
+
+async def test_nothing_is_read_ahead_of_a_terminal_that_was_flushed_or_hung_up_meanwhile() -> None:
+    class Flushed(FakeSource):
+        def held(self) -> int:
+            return 7
+
+    child = FakeChild(tty=True)
+    child.sources = [Flushed("pty")]
+    async with following(child, tty=True) as it:
+        it.process.read_ahead()
+        child.says(b"after")
+        await wait_all_tasks_blocked()
+        child.exits()
+        it.process.read_ahead()
+    assert it.events() == [(1, "pty", b"after"), (2, 0, "exit"), (3, "endOfFile")]

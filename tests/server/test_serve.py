@@ -75,6 +75,21 @@ async def test_answers_to_what_came_together_leave_together(peer: Peer, autojump
     assert peer.wire.writes[-1].count(b"\n") == 10
 
 
+async def test_what_a_child_says_at_once_to_what_it_is_fed_leaves_with_the_answer(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p", pipeStdin=True)
+    child.echoes = True
+    await wait_all_tasks_blocked()
+    before = len(peer.wire.writes)
+    for data in (b"one", b"two"):
+        peer.send_write("p", data)
+    await wait_all_tasks_blocked()
+    (write,) = peer.wire.writes[before:]
+    assert [b"accepted" in line for line in write.splitlines()] == [True, True, False]
+    assert peer.events("p") == [(1, "stdout", b"onetwo")]
+
+
 async def test_requests_that_take_long_to_begin_let_others_run_in_between(
     peer: Peer, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

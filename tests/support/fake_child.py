@@ -111,6 +111,7 @@ class FakeChild:
         # Its stdin.
         self.took = b""
         self.appetite: int | None = None  # bytes that it still takes; None is no limit
+        self.echoes = False
         self.stdin_closed = False
         self.reads_no_more = False
         self._hungry = trio.Event()
@@ -182,6 +183,8 @@ class FakeChild:
         self.took += taken
         if self.appetite is not None:
             self.appetite -= len(taken)
+        if self.echoes:
+            self.says(taken)
         return len(taken)
 
     async def wait_writable(self) -> None:
