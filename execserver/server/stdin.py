@@ -124,7 +124,7 @@ class Stdin:
             delivery.decide("stdinClosed")
 
     def _begin(self, data: bytes, closing: bool) -> Delivery:
-        waiting = sum(len(delivery.rest) for delivery in self._queue)
+        waiting = sum(len(delivery.rest) for delivery in self._queue) if self._queue else 0
         if waiting + len(data) > BACKLOG_BYTES:
             problem = f"{waiting} bytes wait for a child that does not read; {len(data)} more are refused"
             raise Fault(SERVER_ERROR, problem, "stdinBacklog")
@@ -156,7 +156,8 @@ class Stdin:
         return True
 
     def _write(self, delivery: Delivery) -> None:
-        while delivery.rest:
-            count = self._child.write(delivery.rest)
-            self._last = bytes(delivery.rest[count - 1 : count])
-            delivery.rest = delivery.rest[count:]
+        while rest := delivery.rest:
+            count = self._child.write(rest)
+            if self._child.tty:
+                self._last = bytes(rest[count - 1 : count])
+            delivery.rest = rest[count:] if count < len(rest) else NOTHING
