@@ -12,9 +12,8 @@ import errno
 import fcntl
 import os
 import termios
-from contextlib import ExitStack
 from subprocess import Popen
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from execserver.server.child import Kin
 from execserver.server.guardian import Guardian
@@ -82,13 +81,29 @@ def _encodable(value: str) -> bool:
     return True
 
 
+class _Descriptors(list[int]):
+    """Closed at the end of the block. Who keeps them clears the list."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self:
+            os.close(fd)
+
+    def hold(self, fd: int) -> int:
+        """Take one more; return it."""
+        self.append(fd)
+        return fd
+
+
 def _spawn_on_pipes(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
-    with ExitStack() as ours, ExitStack() as theirs:
+    with _Descriptors() as ours, _Descriptors() as theirs:
         if command.pipe_stdin:
             stdin, feed = _open_pipe(reader=theirs, writer=ours)
             os.set_blocking(feed, False)
         else:
-            stdin, feed = _own(theirs, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)), -1
+            stdin, feed = theirs.hold(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)), -1
         out, stdout = _open_pipe(reader=ours, writer=theirs)
         os.set_blocking(out, False)
         sources = [PipeSource(out, "stdout")]
@@ -99,20 +114,20 @@ def _spawn_on_pipes(command: Command, guardian: Guardian, kin: Kin) -> PosixChil
             sources.append(PipeSource(err, "stderr"))
         links = f"{link_of(stdout)} {link_of(stderr)}"
         popen, pidfd = _run(command, (stdin, stdout, stderr), links, guardian)
-        ours.pop_all()
+        ours.clear()
         return PosixChild(popen, pidfd, sources, feed, tty=False, kin=kin)
 
 
 def _spawn_on_terminal(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
-    with ExitStack() as ours, ExitStack() as theirs:
+    with _Descriptors() as ours, _Descriptors() as theirs:
         master, slave = os.openpty()
-        _own(ours, master)
-        _own(theirs, slave)  # held until the child has its own, or the master would see a hangup
+        ours.hold(master)
+        theirs.hold(slave)  # until the child has its own, or the master would see a hangup
         termios.tcsetwinsize(slave, command.size or (24, 80))
         os.set_blocking(master, False)
-        feed = _own(ours, os.dup(master))  # so that reading may end before writing does
+        feed = ours.hold(os.dup(master))  # so that reading may end before writing does
         popen, pidfd = _run(command, (slave, slave, slave), link_of(slave), guardian)
-        ours.pop_all()
+        ours.clear()
         return PosixChild(popen, pidfd, [PipeSource(master, "pty")], feed, tty=True, kin=kin)
 
 
@@ -161,14 +176,9 @@ def _describe(error: OSError, command: Command) -> Fault:
     return Fault(INTERNAL_ERROR, f"cannot run {_show(command.argv[0])}: {error.strerror}", kind, errno=error.errno)
 
 
-def _open_pipe(*, reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+def _open_pipe(*, reader: _Descriptors, writer: _Descriptors) -> tuple[int, int]:
     read, write = os.pipe2(os.O_CLOEXEC)
-    return _own(reader, read), _own(writer, write)
-
-
-def _own(stack: ExitStack, fd: int) -> int:
-    stack.callback(os.close, fd)
-    return fd
+    return reader.hold(read), writer.hold(write)
 
 
 def _show(text: str) -> str:
