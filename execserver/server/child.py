@@ -69,6 +69,10 @@ class Child(Protocol):
         """Return when the child has ended. It is not reaped: its number stays its own."""
         ...
 
+    def has_ended(self) -> bool:
+        """Whether `wait_ended` would return at once. Never yields."""
+        ...
+
     def reap(self) -> Ended:
         """Collect the status of the child that has ended. Its number is free from now on."""
         ...

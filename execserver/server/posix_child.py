@@ -115,6 +115,10 @@ class PosixChild:
         """See `Child`."""
         await trio.lowlevel.wait_readable(self._pidfd)
 
+    def has_ended(self) -> bool:
+        """See `Child`."""
+        return self._reaped or os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def reap(self) -> Ended:
         """See `Child`."""
         _, status, usage = os.wait4(self.pid, 0)

@@ -8,6 +8,7 @@ when the drain is over. Handlers only read this state, stop it, or write stdin.
 
 import math
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -38,9 +39,18 @@ class Process:
     """A process that is not closed yet. What outlives the close is its `Record`."""
 
     def __init__(
-        self, params: StartParams, record: Record, child: Child, outbox: Outbox, nursery: trio.Nursery
+        self,
+        params: StartParams,
+        record: Record,
+        child: Child,
+        outbox: Outbox,
+        nursery: trio.Nursery,
+        retain: Callable[["Process"], None],
     ) -> None:
-        """Nothing happens until `supervise` runs. ``nursery`` outlives the process."""
+        """Nothing happens until `supervise` runs. ``nursery`` outlives the process.
+
+        ``retain`` is called at the close, before anybody can hear of that.
+        """
         self.record = record
         self.child = child
         self.log = record.log
@@ -50,6 +60,7 @@ class Process:
         self._drain_seconds = None if params.drain_ms is None else to_seconds(params.drain_ms)
         self._outbox = outbox
         self._nursery = nursery
+        self._retain = retain
         self._pusher = push.Pusher(params.process_id)
         self._started = self._last_output = trio.current_time()
         self._duration = 0.0
@@ -71,15 +82,9 @@ class Process:
                 await self.child.wait_ended()
                 if self._open:
                     await trio.lowlevel.cancel_shielded_checkpoint()  # pumps may be about to find the end of file
-                if self._open:
+                if self._open and self.running:
                     self._reap()
-            self._outbox.cork()  # where nobody else holds the streams, exit and close leave in one write
-            try:
-                if self.running:
-                    self._reap()
-                self._announce_closed()
-            finally:
-                self._outbox.flush()
+            self._close_if_over()
         except BaseException:
             self.child.signal_group(signal.SIGKILL)
             raise
@@ -147,6 +152,7 @@ class Process:
         source.close()
         self._open.remove(source)
         self._settle(source)
+        self._close_if_over()  # the last one nearly always ends with the child, and the owner is two passes away
 
     def _take(self, source: Source, data: bytes) -> None:
         """Number a chunk, push it, keep it. A checkpoint here would let another event take its place."""
@@ -167,6 +173,19 @@ class Process:
         """Note that a stream owes nothing any more; the last one to do so lets the exit be numbered."""
         if self._owed.pop(source, None) is not None and not self._owed:
             self._announce_exited()
+
+    def _close_if_over(self) -> None:
+        """Number the close, and in the same write the exit if it is not, once the child and all streams have ended."""
+        if self._open or self.log.closed_seq is not None or not self.child.has_ended():
+            return
+        self._outbox.cork()
+        try:
+            if self.running:
+                self._reap()
+            self._announce_closed()
+            self._retain(self)
+        finally:
+            self._outbox.flush()
 
     def _reap(self) -> None:
         """Learn how the child ended, and what of its own is still to be read before that may be told."""

@@ -104,10 +104,10 @@ class Processes:
             started_at_ms=time.time_ns() // 1_000_000,
             retain_bytes=self._retain_bytes,
         )
-        process = Process(params, record, child, self._outbox, self._nursery)
+        process = Process(params, record, child, self._outbox, self._nursery, self._retain)
         self._records[params.process_id] = record
         self._processes[params.process_id] = process
-        self._nursery.start_soon(self._own, process)
+        self._nursery.start_soon(process.supervise)
         return wire.StartResult(process_id=params.process_id, pid=child.pid)
 
     async def read(self, params: wire.ReadParams) -> wire.ReadResult:
@@ -190,15 +190,12 @@ class Processes:
         for ending in self._leaderless.values():
             ending.stop("shutdown", grace, drain)
 
-    async def _own(self, process: Process) -> None:
+    def _retain(self, process: Process) -> None:
         process_id = process.record.process_id
-        try:
-            await process.supervise()
-        finally:
-            del self._processes[process_id]
-            self._leaderless[process_id, process.record.pid] = process.ending
-            self._leaderless = {key: ending for key, ending in self._leaderless.items() if ending.has_group()}
-            self.retention.keep(process_id, process.record.size)
+        del self._processes[process_id]
+        self._leaderless[process_id, process.record.pid] = process.ending
+        self._leaderless = {key: ending for key, ending in self._leaderless.items() if ending.has_group()}
+        self.retention.keep(process_id, process.record.size)
 
     def _record(self, process_id: str) -> Record:
         record = self._records.get(process_id)

@@ -59,6 +59,17 @@ async def test_its_cost_is_its_own() -> None:
     assert 0.005 < end.user_seconds + end.system_seconds < SECONDS
 
 
+async def test_it_has_ended_from_then_on() -> None:
+    child = start(shell("read line", pipe_stdin=True))
+    assert not child.has_ended()
+    child.close_stdin()
+    with trio.fail_after(SECONDS):
+        await child.wait_ended()
+    assert child.has_ended()
+    await ended(child)
+    assert child.has_ended()
+
+
 async def test_its_end_does_not_wait_for_whoever_holds_its_pipes() -> None:
     child = start(shell("sleep 1000 & echo $!"))
     with trio.fail_after(SECONDS):

@@ -31,6 +31,10 @@ def record(params: StartParams) -> Record:
     return Record(params, pid=4321, cwd="/", started_at_ms=1, retain_bytes=RETAIN_BYTES)
 
 
+def retain_nothing(process: Process) -> None:
+    """Let it go at its close."""
+
+
 class Followed:
     """A process, and its events as they came out on the wire."""
 
@@ -39,7 +43,8 @@ class Followed:
         self.wire = wire
         self.outbox = Outbox(wire)
         self.record = record(params)
-        self.process = Process(params, self.record, child, self.outbox, nursery)
+        self.retained: list[Process] = []
+        self.process = Process(params, self.record, child, self.outbox, nursery, self.retained.append)
 
     def params(self) -> list[dict[str, Any]]:
         return [json.loads(line)["params"] for line in self.wire.output.splitlines()]
@@ -80,6 +85,7 @@ async def following(child: FakeChild, *, room: int | None = None, **params: Any)
                 await it.process.log.wait_for_append()
         await wait_all_tasks_blocked()
         assert child.closed
+        assert it.retained == [it.process]
         nursery.cancel_scope.cancel()
 
 
@@ -133,6 +139,17 @@ async def test_exit_and_close_leave_in_one_write_where_the_streams_end_with_the_
         child.exits()
     assert it.kinds() == ["exited", "closed"]
     assert len(it.wire.writes) == 1
+
+
+async def test_the_pump_that_finds_the_last_end_of_file_closes_without_its_owner(autojump_clock: MockClock) -> None:
+    child = FakeChild()
+    child.noticed_after = 1
+    async with following(child) as it:
+        child.exits()
+        await wait_all_tasks_blocked(0.1)
+        assert it.events() == [(1, 0, "exit"), (2, "endOfFile")]
+        await trio.sleep(1)
+    assert len(it.events()) == 2
 
 
 async def test_a_child_that_has_ended_is_reaped_although_its_owner_is_cancelled() -> None:
@@ -432,7 +449,7 @@ async def test_when_its_owner_is_cancelled_the_group_is_killed_and_everything_cl
     child = FakeChild(ignores=STUBBORN)
     async with trio.open_nursery() as nursery:
         params = StartParams("p", ["x"])
-        process = Process(params, record(params), child, Outbox(MemoryWire()), nursery)
+        process = Process(params, record(params), child, Outbox(MemoryWire()), nursery, retain_nothing)
         nursery.start_soon(process.supervise)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
@@ -591,7 +608,7 @@ async def test_small_chunks_pass_while_a_flood_waits_for_its_turn() -> None:
         nursery.start_soon(outbox.run)
         for child in (flood, echo):
             params = StartParams("p", ["x"])
-            process = Process(params, record(params), child, outbox, nursery)
+            process = Process(params, record(params), child, outbox, nursery, retain_nothing)
             nursery.start_soon(process.supervise)
         flood.source("stdout").flood(b"x" * CHUNK_BYTES)
         for number in range(10):

@@ -403,6 +403,20 @@ async def test_a_directory_whose_name_is_not_utf8_does_not_spoil_the_list(
     assert [info["cwd"] for info in (await peer.call("process/list"))["processes"]] == ["/odd\ufffd"]
 
 
+async def test_who_reads_of_a_close_may_release_the_process_in_the_same_moment(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p")
+    child.noticed_after = 1
+    child.exits()
+    began = trio.current_time()
+    await peer.closed("p")
+    assert await peer.call("process/release", processId="p") == {"released": True}
+    assert trio.current_time() == began
+    await trio.sleep(2)
+    assert child.closed
+
+
 async def test_only_a_closed_process_is_released(peer: Peer, autojump_clock: MockClock) -> None:
     child = await peer.start("p", FakeChild(escaped=True))
     assert await peer.call("process/release", processId="p") == {"released": False}

@@ -108,6 +108,7 @@ class FakeChild:
         self._has_descendant = descendant_ignores is not None
         self._keeps_terminal = keeps_terminal
         self._end = trio.Event()
+        self.noticed_after = 0.0  # seconds, by who waits for its end
         # Its stdin.
         self.took = b""
         self.appetite: int | None = None  # bytes that it still takes; None is no limit
@@ -152,6 +153,11 @@ class FakeChild:
 
     async def wait_ended(self) -> None:
         await self._end.wait()
+        if self.noticed_after:
+            await trio.sleep(self.noticed_after)
+
+    def has_ended(self) -> bool:
+        return self.ended is not None
 
     def reap(self) -> Ended:
         assert self.ended is not None
