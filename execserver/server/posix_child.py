@@ -31,11 +31,33 @@ _GATHERED_BYTES: Final = 16 * 1024  # of a terminal: four reads, and a quarter o
 _FLOODED_PIPE_BYTES: Final = 256 * 1024
 
 
-class PipeSource:
+class Readable:
+    """A descriptor that tells something by becoming readable, and may be closed while somebody waits for that."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._waited_for = False
+
+    async def wait_readable(self) -> None:
+        """Return when it is; `trio.ClosedResourceError` when it is closed meanwhile."""
+        self._waited_for = True
+        await trio.lowlevel.wait_readable(self._fd)
+        self._waited_for = False  # not where the wait was cancelled: epoll still holds what trio must let go of
+
+    def close(self) -> None:
+        """Close, waking who waits. To tell trio where nobody does is a call of the kernel and an exception in vain."""
+        if self._fd >= 0:
+            if self._waited_for:
+                trio.lowlevel.notify_closing(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+
+class PipeSource(Readable):
     """The reading end of a pipe, or the master of a terminal."""
 
     def __init__(self, fd: int, stream: Stream) -> None:
-        self._fd = fd
+        super().__init__(fd)
         self.stream: Stream = stream
         self._grown = stream == "pty"  # a terminal has no size to grow
 
@@ -70,10 +92,6 @@ class PipeSource:
             size += len(data)
         return b"".join(parts)
 
-    async def wait_readable(self) -> None:
-        """See `Source`."""
-        await trio.lowlevel.wait_readable(self._fd)
-
     def held(self) -> int:
         """See `Source`."""
         if self._fd < 0:
@@ -81,10 +99,6 @@ class PipeSource:
         count = array.array("i", [0])
         fcntl.ioctl(self._fd, termios.FIONREAD, count)
         return count[0]
-
-    def close(self) -> None:
-        """See `Source`."""
-        self._fd = _close(self._fd)
 
 
 class PosixChild:
@@ -105,7 +119,7 @@ class PosixChild:
         self.sources: Sequence[Source] = sources
         self.tty = tty
         self._popen = popen
-        self._pidfd = pidfd
+        self._pidfd = Readable(pidfd)
         self._stdin = stdin
         self._kin = kin
         self._reaped = False
@@ -113,7 +127,7 @@ class PosixChild:
 
     async def wait_ended(self) -> None:
         """See `Child`."""
-        await trio.lowlevel.wait_readable(self._pidfd)
+        await self._pidfd.wait_readable()
 
     def has_ended(self) -> bool:
         """See `Child`."""
@@ -189,7 +203,7 @@ class PosixChild:
         for source in self.sources:
             source.close()
         self._stdin = _close(self._stdin)
-        self._pidfd = _close(self._pidfd)
+        self._pidfd.close()
 
 
 def signal_name(number: int) -> str:
