@@ -16,7 +16,8 @@ import trio
 
 from execserver.server import push
 from execserver.server.child import CHUNK_BYTES, Child, Source
-from execserver.server.ending import GRACE_SECONDS, LOOK_SECONDS, Ending
+from execserver.server.ending import Ending
+from execserver.server.idleness import Idleness
 from execserver.server.outbox import Outbox
 from execserver.server.record import Record
 from execserver.server.stdin import Delivery, Stdin
@@ -56,13 +57,12 @@ class Process:
         self.log = record.log
         self.stdin = Stdin(child, is_open=params.pipe_stdin or child.tty)
         self.ending = Ending(child, nursery, self._cut)
-        self._idle_seconds = None if params.idle_timeout_ms is None else to_seconds(params.idle_timeout_ms)
         self._drain_seconds = None if params.drain_ms is None else to_seconds(params.drain_ms)
         self._outbox = outbox
         self._nursery = nursery
         self._retain = retain
         self._pusher = push.Pusher(params.process_id)
-        self._started = self._last_output = trio.current_time()
+        self._started = trio.current_time()
         self._duration = 0.0
         self._open = list(child.sources)
         self._awaited: set[Source] = set()  # whose pump waits for them to say something
@@ -70,8 +70,10 @@ class Process:
         self._cut_at: dict[Source, int] | None = None  # once the drain is over: bytes that are still taken
         if params.timeout_ms is not None:
             self.ending.stop_after(to_seconds(params.timeout_ms), "timeout")
-        if self._idle_seconds is not None:
-            nursery.start_soon(self._watch_idleness, self._idle_seconds)
+        self._idleness: Idleness | None = None
+        if params.idle_timeout_ms is not None:
+            self._idleness = Idleness(to_seconds(params.idle_timeout_ms), self.ending, self._has_unread)
+            nursery.start_soon(self._idleness.watch)
 
     async def supervise(self) -> None:
         """Own the child: pump its streams, wait for its exit, number its end. Whatever happens, it is ended then."""
@@ -162,8 +164,8 @@ class Process:
         seq = self.log.append_output(source.stream, data)
         position = self._outbox.post(self._pusher.output(seq, source.stream, data))
         self.log.sent(seq, position, self._outbox.written)
-        if self._idle_seconds is not None:
-            self._last_output = trio.current_time()
+        if self._idleness is not None:
+            self._idleness.note_output()
         if source in self._owed:
             self._owed[source] -= len(data)
             if self._owed[source] <= 0:
@@ -214,19 +216,8 @@ class Process:
             if not held:
                 source.close()
 
-    async def _watch_idleness(self, seconds: float) -> None:
-        look_at = self._last_output + seconds
-        while True:
-            with trio.move_on_at(look_at):
-                await self.ending.child_ended.wait()
-                return
-            now = trio.current_time()
-            if any(source.held() for source in self._open):
-                self._last_output = now  # it is the client that does not read
-            elif now >= self._last_output + seconds:
-                self.ending.stop("idleTimeout", GRACE_SECONDS)
-                return
-            look_at = max(self._last_output + seconds, now + LOOK_SECONDS)  # a timeout of 0 would look all the time
+    def _has_unread(self) -> bool:
+        return any(source.held() for source in self._open)
 
     def _announce_exited(self) -> None:
         ended = self.record.ended

@@ -21,6 +21,7 @@ OURS = {
     "execserver.server.environment",
     "execserver.server.family",
     "execserver.server.guardian",
+    "execserver.server.idleness",
     "execserver.server.kernel",
     "execserver.server.ledger",
     "execserver.server.limits",
