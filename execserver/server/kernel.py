@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from subprocess import Popen
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # rt_sigaction(2), by machine. glibc keeps the signals 32 and 33 for itself, and its posix_spawn, which make(1) uses,
@@ -21,7 +20,7 @@ _RT_SIGACTION = {"x86_64": 13, "aarch64": 134}
 _GLIBCS = (32, 33)
 _DEFAULT_ACTION = bytes(32)  # SIG_DFL, no flags, an empty mask; as long as the longest of these machines' structures
 _MASK_BYTES = 8
-_PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # ignored by Python, for EPIPE and EFBIG; `Popen` resets them in the child
+_PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # ignored by Python, for EPIPE and EFBIG
 
 
 def prepare_process() -> None:
@@ -103,10 +102,10 @@ class DescriptorLimit:
             return  # macOS has a lower one that it does not tell
         self._ours = (hard, hard)
 
-    def spawn(self, start: Callable[[], Popen[bytes]]) -> Popen[bytes]:
-        """Start a child that has the given limit.
+    def spawn(self, start: Callable[[], int]) -> int:
+        """Start a child that has the given limit; return its pid, as ``start`` does.
 
-        It inherits ours, so ours is lowered for that long. With more open than the given limit allows, `Popen` gets no
+        It inherits ours, so ours is lowered for that long. With more open than the given limit allows, musl gets no
         pipe of its own there; then the child is given its limit when it runs already.
         """
         if self._ours == self._given:
@@ -119,10 +118,10 @@ class DescriptorLimit:
                 raise
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._ours)
-        child = start()
+        pid = start()
         with suppress(ProcessLookupError, PermissionError):  # it ended, or runs a setuid program
-            resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self._given)
-        return child
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, self._given)
+        return pid
 
 
 descriptor_limit = DescriptorLimit()

@@ -13,7 +13,6 @@ import os
 import signal
 import termios
 from collections.abc import Sequence
-from subprocess import Popen
 from typing import Final
 
 import trio
@@ -106,7 +105,7 @@ class PosixChild:
 
     def __init__(
         self,
-        popen: Popen[bytes],
+        pid: int,
         pidfd: int,
         sources: Sequence[PipeSource],
         stdin: int,
@@ -115,10 +114,9 @@ class PosixChild:
         kin: Kin,
     ) -> None:
         """Take over the descriptors. ``stdin`` is -1 where there is none to feed."""
-        self.pid = popen.pid
+        self.pid = pid
         self.sources: Sequence[Source] = sources
         self.tty = tty
-        self._popen = popen
         self._pidfd = Readable(pidfd)
         self._stdin = stdin
         self._kin = kin
@@ -138,7 +136,7 @@ class PosixChild:
         _, status, usage = os.wait4(self.pid, 0)
         self._reaped = True
         self._kin.note_reaped(self)
-        code = self._popen.returncode = os.waitstatus_to_exitcode(status)
+        code = os.waitstatus_to_exitcode(status)
         return Ended(
             exit_code=code if code >= 0 else 128 - code,
             signal=None if code >= 0 else signal_name(-code),

@@ -1,25 +1,21 @@
 """Spawns a child: its own session, its exact environment, no descriptor beyond 0, 1, 2, every signal at default.
 
-`subprocess.Popen`, in this thread: a vfork, 0.2 ms, as long as no Python code has to run in the child. For a terminal
-some has, the ioctl that makes it the controlling one, and that is a fork of 4 ms. `os.posix_spawn` would do both
-without (opening a terminal after setsid gives it), but glibc's leaves the signals 32 and 33 ignored in the child.
-
-Nothing is closed in the child: every descriptor of ours has CLOEXEC, the inherited ones too (`kernel.py`), so that a
-spawn does not take longer the more children there are.
+In this thread: a vfork, of 0.1 ms. Nothing is closed in the child: every descriptor of ours has CLOEXEC, the inherited
+ones too (`kernel.py`), so that a spawn does not take longer the more children there are.
 """
 
 import errno
-import fcntl
 import os
+import signal
 import termios
-from subprocess import Popen
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 from execserver.server.child import Kin
 from execserver.server.guardian import Guardian
-from execserver.server.kernel import descriptor_limit
 from execserver.server.ledger import link_of
 from execserver.server.posix_child import PipeSource, PosixChild
+from execserver.server.posix_spawn import is_available, posix_spawn
 from execserver.wire.errors import INTERNAL_ERROR, Fault, Kind, invalid_params
 
 _KINDS: dict[int, Kind] = {
@@ -52,10 +48,10 @@ def spawn(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
     """Spawn the child; `Fault` says why not, telling the causes apart by kind. Never yields."""
     if not hasattr(os, "pidfd_open"):
         raise Fault(INTERNAL_ERROR, "processes need Linux 5.3 or newer (pidfd_open)", "unsupportedPlatform")
+    if not is_available():
+        raise Fault(INTERNAL_ERROR, "processes need glibc 2.29 or musl 1.1.24, or newer", "unsupportedPlatform")
     _check(command)
     try:
-        if not command.argv[0]:  # `Popen` would look for it in PATH, and find the directories themselves
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         return (_spawn_on_terminal if command.size else _spawn_on_pipes)(command, guardian, kin)
     except OSError as error:
         raise _describe(error, command) from error
@@ -113,9 +109,9 @@ def _spawn_on_pipes(command: Command, guardian: Guardian, kin: Kin) -> PosixChil
             os.set_blocking(err, False)
             sources.append(PipeSource(err, "stderr"))
         links = f"{link_of(stdout)} {link_of(stderr)}"
-        popen, pidfd = _run(command, (stdin, stdout, stderr), links, guardian)
+        pid, pidfd = _run(command, (stdin, stdout, stderr), links, guardian)
         ours.clear()
-        return PosixChild(popen, pidfd, sources, feed, tty=False, kin=kin)
+        return PosixChild(pid, pidfd, sources, feed, tty=False, kin=kin)
 
 
 def _spawn_on_terminal(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
@@ -126,54 +122,87 @@ def _spawn_on_terminal(command: Command, guardian: Guardian, kin: Kin) -> PosixC
         termios.tcsetwinsize(slave, command.size or (24, 80))
         os.set_blocking(master, False)
         feed = ours.hold(os.dup(master))  # so that reading may end before writing does
-        popen, pidfd = _run(command, (slave, slave, slave), link_of(slave), guardian)
+        pid, pidfd = _run(command, os.fsencode(os.ttyname(slave)), link_of(slave), guardian)
         ours.clear()
-        return PosixChild(popen, pidfd, [PipeSource(master, "pty")], feed, tty=True, kin=kin)
+        return PosixChild(pid, pidfd, [PipeSource(master, "pty")], feed, tty=True, kin=kin)
 
 
-def _run(command: Command, stdio: tuple[int, int, int], links: str, guardian: Guardian) -> tuple[Popen[bytes], int]:
-    """Spawn; return the child and its pidfd. The guardian knows of it, by its output, before it exists."""
+def _run(command: Command, stdio: Sequence[int] | bytes, links: str, guardian: Guardian) -> tuple[int, int]:
+    """Start the program; return its pid and its pidfd. The guardian knows of it, by its output, before it exists."""
     guardian.intend(links)
-    stdin, stdout, stderr = stdio
     try:
-        popen = descriptor_limit.spawn(
-            lambda: Popen(
-                [command.argv[0] if command.arg0 is None else command.arg0, *command.argv[1:]],
-                executable=command.argv[0],
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=command.cwd,
-                env=command.env,
-                close_fds=False,
-                start_new_session=True,
-                preexec_fn=None if command.size is None else _take_terminal,
-            )
-        )
+        pid = _start(command, stdio)
     except BaseException:
         guardian.failed(links)
         raise
-    guardian.begin(links, popen.pid)
+    guardian.begin(links, pid)
     try:
-        return popen, os.pidfd_open(popen.pid)
+        return pid, os.pidfd_open(pid)
     except OSError:
-        popen.kill()
-        popen.wait()
-        guardian.end(popen.pid)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        guardian.end(pid)
         raise
 
 
-def _take_terminal() -> None:
-    """Make stdin the controlling terminal; in the child, which leads a new session. Only a system call may be here."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+def _start(command: Command, stdio: Sequence[int] | bytes) -> int:
+    """Start the first program of that name that can be; see execvp(3), but for the PATH, which is the child's own."""
+    argv = [*map(os.fsencode, command.argv)]
+    env = None if command.env is None else [os.fsencode(f"{name}={value}") for name, value in command.env.items()]
+    cwd = None if command.cwd is None else os.fsencode(command.cwd)
+    refusal: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for program in _programs(command):
+        try:
+            if command.arg0 is not None:
+                argv[0] = os.fsencode(command.arg0)
+            return posix_spawn(os.fsencode(program), argv, env, cwd, stdio)
+        except OSError as error:
+            if isinstance(refusal, FileNotFoundError | NotADirectoryError):
+                refusal = error
+    raise refusal
+
+
+def _programs(command: Command) -> Iterator[str]:
+    """Yield what the first argument may mean: itself, or a file of that name in a directory of PATH."""
+    name = command.argv[0]
+    if "/" in name:
+        yield name
+    elif name:
+        for directory in os.get_exec_path(command.env):
+            program = os.path.join(directory, name)
+            if not (program.startswith("/") and _is_absent(program)):  # to ask costs less than to try
+                yield program
+
+
+def _is_absent(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _describe(error: OSError, command: Command) -> Fault:
     kind = _KINDS.get(error.errno or 0, "spawnFailed")
-    if error.filename == command.cwd and command.cwd is not None:  # so `Popen` says that it was the chdir
+    if command.cwd is not None and _errno_of_entering(command.cwd) == error.errno:
         kind = "cwdNotFound" if kind == "programNotFound" else kind
         return Fault(INTERNAL_ERROR, f"cannot enter {_show(command.cwd)}: {error.strerror}", kind, errno=error.errno)
     return Fault(INTERNAL_ERROR, f"cannot run {_show(command.argv[0])}: {error.strerror}", kind, errno=error.errno)
+
+
+def _errno_of_entering(directory: str) -> int | None:
+    """Why it cannot be entered, which a child does first; None if it can."""
+    try:
+        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.stat(".", dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def _open_pipe(*, reader: _Descriptors, writer: _Descriptors) -> tuple[int, int]:

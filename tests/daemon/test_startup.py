@@ -30,6 +30,7 @@ OURS = {
     "execserver.server.outbox",
     "execserver.server.paths",
     "execserver.server.posix_child",
+    "execserver.server.posix_spawn",
     "execserver.server.process",
     "execserver.server.processes",
     "execserver.server.push",

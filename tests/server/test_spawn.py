@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +216,65 @@ async def test_without_pidfds_at_all_nothing_is_tried(spawned: Spawned, monkeypa
     monkeypatch.delattr(os, "pidfd_open")
     fault = spawned.fault(command("true"))
     assert (fault.code, fault.kind, spawned.guardian.told) == (INTERNAL_ERROR, "unsupportedPlatform", [])
+
+
+async def test_without_a_c_library_that_changes_directories_nothing_is_tried(
+    spawned: Spawned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("execserver.server.spawn.is_available", lambda: False)
+    fault = spawned.fault(command("true"))
+    assert (fault.code, fault.kind, spawned.guardian.told) == (INTERNAL_ERROR, "unsupportedPlatform", [])
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("{0}/runs", None),
+        ("{0}/none:{0}/runs", None),
+        ("{0}/refused:{0}/runs", None),
+        ("{0}/file/x:{0}/runs", None),
+        ("none:runs", None),  # relative to the directory of the child
+        ("{0}/none:{0}/refused", "permissionDenied"),
+        ("{0}/refused:{0}/none", "permissionDenied"),
+        ("{0}/directory", "permissionDenied"),
+        ("{0}/none", "programNotFound"),
+        ("", "programNotFound"),
+    ],
+)
+async def test_a_name_is_looked_for_in_the_path_of_the_child(
+    spawned: Spawned, tmp_path: Path, path: str, kind: str | None
+) -> None:
+    for directory in ("runs", "refused", "directory/program"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "runs/program").symlink_to("/bin/true")
+    (tmp_path / "refused/program").touch()
+    it = command("program", cwd=str(tmp_path), env={"PATH": path.format(tmp_path)})
+    if kind is None:
+        assert (await ended(spawned.spawn(it))).exit_code == 0
+    else:
+        assert spawned.fault(it).kind == kind
+
+
+IN_A_PROGRAM_WITHOUT_STDIO = """
+import os, trio
+from execserver import local
+said = os.dup(1)
+async def main():
+    for fd in 0, 1, 2:
+        os.close(fd)
+    async with local.connect() as server:
+        for options in {}, {"tty": True}:
+            os.write(said, (await server.run(["sh", "-c", "echo out; echo err >&2"], **options)).stdout)
+trio.run(main)
+"""
+
+
+def test_a_program_that_has_closed_its_own_descriptors_spawns_like_any_other() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_PROGRAM_WITHOUT_STDIO], capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"out\nout\r\nerr\r\n")
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EIO])

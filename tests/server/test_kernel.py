@@ -1,0 +1,68 @@
+"""What is asked of the kernel for the daemon itself; most of it is seen from outside, by `daemon/test_launched.py`."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from execserver.server.kernel import DescriptorLimit
+
+GIVEN = 256
+
+
+@pytest.fixture
+def limit() -> Iterator[DescriptorLimit]:
+    """A limit that was given and raised."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (GIVEN, before[1]))
+    limit = DescriptorLimit()
+    limit.raise_ours()
+    yield limit
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def sleeper() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+
+
+def soft_limit(pid: int) -> int:
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+
+
+def test_a_child_has_the_limit_that_was_given(limit: DescriptorLimit) -> None:
+    children = []
+
+    def start() -> int:
+        children.append(sleeper())
+        return children[0].pid
+
+    pid = limit.spawn(start)
+    assert (pid, soft_limit(pid)) == (children[0].pid, GIVEN)
+    children[0].communicate(b"\n")
+
+
+def test_where_the_given_limit_has_no_room_for_the_spawn_the_child_is_given_it_later(limit: DescriptorLimit) -> None:
+    children = []
+
+    def start() -> int:
+        if soft_limit(os.getpid()) == GIVEN:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        children.append(sleeper())
+        return children[0].pid
+
+    pid = limit.spawn(start)
+    assert (pid, soft_limit(pid)) == (children[0].pid, GIVEN)
+    children[0].communicate(b"\n")
+
+
+def test_another_failure_is_one(limit: DescriptorLimit) -> None:
+    def start() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with pytest.raises(BlockingIOError):
+        limit.spawn(start)
