@@ -11,7 +11,6 @@ import platform
 import shlex
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.chart import draw
@@ -76,16 +75,13 @@ def _measure_once(run: Run, workload: str, command: list[str], options: argparse
     alone = options.alone and not run.by_kernel_thread
     began = time.monotonic()
     try:
-        with awake_cores() if run.awake else nullcontext():
-            return measure(workload, run.options(options.quick), command, alone=alone)
+        return measure(workload, run.options(options.quick), command, alone=alone)
     finally:
         if alone:
             time.sleep(time.monotonic() - began)  # as long again for whoever had to wait
 
 
-def _machine() -> dict[str, object]:
-    with awake_cores() as awake:
-        cores = "polling" if awake else "halting"
+def _machine(*, awake: bool) -> dict[str, object]:
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": models[0].partition(":")[2].strip() if models else platform.machine(),
@@ -93,7 +89,7 @@ def _machine() -> dict[str, object]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "reference": VERSION,
-        "idle_cores": cores,  # where that matters, see `table.Run.awake`
+        "idle_cores": "polling" if awake else "halting",
     }
 
 
@@ -113,10 +109,11 @@ def main() -> int:
     samples: dict[str, dict[str, list[Metrics]]] = {}
     failures: list[str] = []
     began = time.monotonic()
-    for run in RUNS:
-        if run.name in names:
-            samples[run.name] = _measure(run, options, failures)
-            print(f"{time.monotonic() - began:5.0f} s  {run.name}", file=sys.stderr, flush=True)
+    with awake_cores() as awake:
+        for run in RUNS:
+            if run.name in names:
+                samples[run.name] = _measure(run, options, failures)
+                print(f"{time.monotonic() - began:5.0f} s  {run.name}", file=sys.stderr, flush=True)
     rows = figures(samples)
     print(markdown(rows))
     for failure in failures:
@@ -125,7 +122,7 @@ def main() -> int:
     print(f"{len(rows)} rows, {len(short)} short of what is to be reached{': ' if short else ''}{'; '.join(short)}")
     if options.save and not failures:
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        machine = _machine()
+        machine = _machine(awake=awake)
         report = {
             "machine": machine,
             "quick": options.quick,

@@ -20,7 +20,6 @@ class Run:
     repeat: int = 3
     with_fast: bool = False  # bytes move: measured with and without pybase64
     with_limit: bool = False  # the minimal C server can do it
-    awake: bool = False  # one small thing after the other: what a halted core needs to wake up would be most of it
     by_kernel_thread: bool = False  # which must not starve: never with real-time priority
 
     def options(self, quick: bool) -> Options:
@@ -60,12 +59,12 @@ RUNS = (
     Run("lines", "lines", {"count": 4_000_000}, {"count": 1_000_000}, with_limit=True),
     Run("stdin", "stdin", {"size": 512 * MIB}, {"size": 96 * MIB}, with_fast=True, with_limit=True),
     Run("echo", "echo", {"size": 256 * MIB}, {"size": 64 * MIB}, with_fast=True),
-    Run("idle", "latency", {"count": 5000}, {"count": 2000}, with_limit=True, awake=True),
+    Run("idle", "latency", {"count": 5000}, {"count": 2000}, with_limit=True),
     Run("one flood", "latency", {"children": 1, "seconds": 10}, {"seconds": 2.5}),
     Run("eight floods", "latency", {"children": 8, "seconds": 10}, {"seconds": 2.5}),
-    Run("spawn", "spawn", {"count": 500}, {"count": 150}, with_limit=True, awake=True),
+    Run("spawn", "spawn", {"count": 500}, {"count": 150}, with_limit=True),
     Run("spawn 32", "spawn", {"count": 2000, "children": 32}, {"count": 400}, with_limit=True),
-    Run("round trip", "round-trip", {"count": 20_000}, {"count": 5000}, with_limit=True, awake=True),
+    Run("round trip", "round-trip", {"count": 20_000}, {"count": 5000}, with_limit=True),
     Run("pipelined", "pipelined", {"count": 100_000}, {"count": 20_000}, with_limit=True),
     Run("tail", "tail", {"count": 10_000}, {"count": 2000}),
     Run("crowd", "crowd", {"children": 500, "seconds": 3}, {"seconds": 1}, repeat=1),
