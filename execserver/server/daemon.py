@@ -12,7 +12,7 @@ import trio
 from execserver.server.descendants import kill_descendants
 from execserver.server.family import Family
 from execserver.server.guardian import Guardian
-from execserver.server.kernel import descriptor_limit, prepare_process
+from execserver.server.kernel import child_signals, descriptor_limit, prepare_process
 from execserver.server.limits import DEFAULTS, Limits
 from execserver.server.serve import Host, serve
 from execserver.server.stderr import log_to_stderr
@@ -41,11 +41,13 @@ async def _serve(wire: StdioWire, limits: Limits) -> None:
     guardian = Guardian()
     family = Family(guardian)
     # Received before the first line is read: who has an answer may send a signal.
-    with trio.open_signal_receiver(*_ENDING) as ending_signals, family.reaping_orphans():
+    with trio.open_signal_receiver(*_ENDING) as ending_signals, child_signals() as signals:
 
         async def background(end: Callable[[str], None]) -> None:
-            async for number in ending_signals:
-                end(signal.Signals(number).name)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(family.reap_orphans, signals)
+                async for number in ending_signals:
+                    end(signal.Signals(number).name)
 
         async def sweep() -> None:
             await _sweep(guardian)

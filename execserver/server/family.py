@@ -6,11 +6,8 @@ that is owned: what is behind it is seen when its owner has reaped it, since ano
 """
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -24,6 +21,7 @@ from execserver.server.spawn import Command, spawn
 # That one scan of /proc serves for: the end of a session asks for each of its groups, and with 300 without a leader a
 # scan for each took 12 s. Whoever is signalled by an old scan is still looked at first (`descendants.send`).
 SCAN_SECONDS: Final = 0.02
+_SIGINFO_BYTES: Final = 128  # of one signal: those of many children are one
 
 
 class Family:
@@ -48,25 +46,15 @@ class Family:
         self._unreaped.add(child.pid)
         return child
 
-    @contextmanager
-    def reaping_orphans(self) -> Iterator[None]:
-        """Reap whatever has no owner when it ends, at SIGCHLD. For the main thread, under trio.
+    async def reap_orphans(self, child_signals: int) -> None:
+        """Reap whatever has no owner when it ends; see `kernel.child_signals`. Never returns.
 
-        Nearly every signal is that of a child with an owner, who learns of its end by himself. So the handler looks,
-        which is safe wherever it interrupts, and trio hears only of what is to be reaped: its own receiver of signals
-        would run three tasks for each child, on the way of its exit to the client.
+        Nearly every signal is that of a child with an owner, who learns of its end by himself: then this only looks.
         """
-        token = trio.lowlevel.current_trio_token()
-
-        def on_child_signal(number: int, frame: FrameType | None) -> None:
-            if self._unowned() is not None:
-                token.run_sync_soon(self._tidy, idempotent=True)
-
-        before = signal.signal(signal.SIGCHLD, on_child_signal)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGCHLD, before)
+        while True:
+            await trio.lowlevel.wait_readable(child_signals)
+            os.read(child_signals, _SIGINFO_BYTES)
+            self._tidy()
 
     def find_members(self, pgid: int) -> list[Stat]:
         """See `Kin`."""
@@ -92,7 +80,7 @@ class Family:
         self._dismiss_groups()
 
     def _unowned(self) -> int | None:
-        """Give the first zombie if it has no owner. It stays one. Runs in the handler of a signal, too."""
+        """Give the first zombie if it has no owner. It stays one."""
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:  # no child at all

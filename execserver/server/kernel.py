@@ -10,8 +10,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # rt_sigaction(2), by machine. glibc keeps the signals 32 and 33 for itself, and its posix_spawn, which make(1) uses,
@@ -20,6 +20,7 @@ _RT_SIGACTION = {"x86_64": 13, "aarch64": 134}
 _GLIBCS = (32, 33)
 _DEFAULT_ACTION = bytes(32)  # SIG_DFL, no flags, an empty mask; as long as the longest of these machines' structures
 _MASK_BYTES = 8
+_SIGSET_BYTES = 128  # of the C libraries, which leave room for more signals than there are
 _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # ignored by Python, for EPIPE and EFBIG
 
 
@@ -76,6 +77,28 @@ def _become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+@contextmanager
+def child_signals() -> Iterator[int]:
+    """Block SIGCHLD, and give a descriptor that is readable when a child has ended: signalfd(2).
+
+    A handler would interrupt what is done for that very child, and wake trio by a socket of its own. Children must be
+    started with nothing blocked.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    mask = (1 << (signal.SIGCHLD - 1)).to_bytes(_MASK_BYTES, sys.byteorder).ljust(_SIGSET_BYTES, b"\0")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        descriptor = libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC)
+        if descriptor < 0:
+            raise OSError(ctypes.get_errno(), "signalfd")
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def grow_pipe(fd: int, size: int) -> None:

@@ -3,13 +3,15 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
 from execserver.server.descendants import Stat
 from execserver.server.family import SCAN_SECONDS, Family
+from execserver.server.kernel import child_signals
 from tests.kernel import nothing_left, settled, task
 from tests.support.real_child import SECONDS, ToldGuardian, ended, read_until, shell
 
@@ -28,6 +30,15 @@ class Guarded:
         return [pgid for what, pgid in self.guardian.told if what == "end"]
 
 
+@asynccontextmanager
+async def reaping_orphans(family: Family) -> AsyncIterator[None]:
+    with child_signals() as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(family.reap_orphans, signals)
+            yield
+            nursery.cancel_scope.cancel()
+
+
 @pytest.fixture
 def guarded() -> Iterator[Guarded]:
     """A family in a process that inherits orphans; nobody is left of it at the end."""
@@ -36,7 +47,7 @@ def guarded() -> Iterator[Guarded]:
 
 
 async def test_an_orphan_is_reaped_when_it_ends(guarded: Guarded) -> None:
-    with guarded.family.reaping_orphans():
+    async with reaping_orphans(guarded.family):
         child = guarded.family.spawn(shell(f"exec 3<&0; {FLEE} wait $!", pipe_stdin=True))
         fled = int(await read_until(child.sources[0], b"\n"))
         child.signal_group(signal.SIGKILL)
@@ -52,7 +63,7 @@ async def test_an_orphan_is_reaped_when_it_ends(guarded: Guarded) -> None:
 
 
 async def test_the_status_of_a_child_is_its_owners(guarded: Guarded) -> None:
-    with guarded.family.reaping_orphans():
+    async with reaping_orphans(guarded.family):
         children = [guarded.family.spawn(shell(f"exit {code}")) for code in (3, 4, 5)]
         with trio.fail_after(SECONDS):
             for child in children:
@@ -62,29 +73,11 @@ async def test_the_status_of_a_child_is_its_owners(guarded: Guarded) -> None:
         assert [(await ended(child)).exit_code for child in reversed(children)] == [5, 4, 3]
 
 
-async def test_the_end_of_an_owned_child_is_no_work_for_who_reaps_orphans(
-    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tidied: list[int] = []
-    with guarded.family.reaping_orphans():
-        with monkeypatch.context() as patch:
-            patch.setattr(guarded.family, "_tidy", lambda: tidied.append(1))
-            child = guarded.family.spawn(shell("read go; exit 3", pipe_stdin=True))
-            child.close_stdin()  # it ends now, and not before the family knows it
-            with trio.fail_after(SECONDS):
-                await child.wait_ended()
-            os.kill(os.getpid(), signal.SIGCHLD)  # at the latest now the child's own has been handled
-            for _ in range(10):
-                await trio.lowlevel.checkpoint()
-            assert tidied == []
-        assert (await ended(child)).exit_code == 3
-
-
 async def test_who_reaps_orphans_leaves_the_signal_as_it_was(guarded: Guarded) -> None:
-    before = signal.getsignal(signal.SIGCHLD)
-    with guarded.family.reaping_orphans():
-        assert signal.getsignal(signal.SIGCHLD) is not before
-    assert signal.getsignal(signal.SIGCHLD) is before
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    async with reaping_orphans(guarded.family):
+        assert signal.SIGCHLD in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 async def test_an_orphan_behind_an_owned_zombie_is_reaped_after_it(guarded: Guarded) -> None:
@@ -99,7 +92,7 @@ async def test_an_orphan_behind_an_owned_zombie_is_reaped_after_it(guarded: Guar
 
 
 async def test_the_guardian_learns_of_the_end_of_a_group_when_its_last_member_has_gone(guarded: Guarded) -> None:
-    with guarded.family.reaping_orphans():
+    async with reaping_orphans(guarded.family):
         alone = guarded.family.spawn(shell("exit 0"))
         await ended(alone)
         assert guarded.ends() == [alone.pid]
@@ -127,7 +120,7 @@ async def test_a_guardian_that_ends_is_revived_and_not_reaped_as_an_orphan(
         guarded.guardian.pid = 0
 
     monkeypatch.setattr(guarded.guardian, "revive", revive)
-    with guarded.family.reaping_orphans():
+    async with reaping_orphans(guarded.family):
         await ended(guarded.family.spawn(shell("exit 0")))
         await settled(lambda: revived, "the guardian is revived")
     assert revived == [pid]
