@@ -100,9 +100,9 @@ def test_the_figures_of_the_readme_are_those_of_the_page_about_performance() -> 
     table = (ROOT / "docs" / "explanation" / "performance.md").read_text().partition("<!-- ratios -->")[2]
     measured = {float(each.replace(",", "")) for each in re.findall(r"[\d,]*\d(?:\.\d+)?", table)}
     section = (ROOT / "README.md").read_text().partition("## How fast")[2].partition("\n## ")[0]
-    shown = re.findall(r", ([\d.]+) \S+ against ([\d.]+) \|", section)
+    shown = re.findall(r", ([\d.,]+) \S+ against ([\d.]+) \|", section)
     assert len(shown) == 3
-    assert {float(each) for pair in shown for each in pair} <= measured
+    assert {float(each.replace(",", "")) for pair in shown for each in pair} <= measured
 
 
 def test_there_are_pages() -> None:
