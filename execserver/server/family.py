@@ -8,6 +8,7 @@ that is owned: what is behind it is seen when its owner has reaped it, since ano
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -53,7 +54,8 @@ class Family:
         """
         while True:
             await trio.lowlevel.wait_readable(child_signals)
-            os.read(child_signals, _SIGINFO_BYTES)
+            with suppress(BlockingIOError):  # taken by a thread that does not block it: there was one all the same
+                os.read(child_signals, _SIGINFO_BYTES)
             self._tidy()
 
     def find_members(self, pgid: int) -> list[Stat]:

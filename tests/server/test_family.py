@@ -4,14 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 import trio
 
 from execserver.server.descendants import Stat
 from execserver.server.family import SCAN_SECONDS, Family
-from execserver.server.kernel import child_signals
 from tests.kernel import nothing_left, settled, task
 from tests.support.real_child import SECONDS, ToldGuardian, ended, read_until, shell
 
@@ -30,12 +29,25 @@ class Guarded:
         return [pgid for what, pgid in self.guardian.told if what == "end"]
 
 
+@contextmanager
+def signals_of_all_threads() -> Iterator[int]:
+    """What `kernel.child_signals` gives, but for any thread: those of other tests do not block SIGCHLD, and take it."""
+    signals, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = signal.signal(signal.SIGCHLD, lambda *_: os.write(told, b"\0"))
+    try:
+        yield signals
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        os.close(told)
+        os.close(signals)
+
+
 @asynccontextmanager
-async def reaping_orphans(family: Family) -> AsyncIterator[None]:
-    with child_signals() as signals:
+async def reaping_orphans(family: Family) -> AsyncIterator[int]:
+    with signals_of_all_threads() as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(family.reap_orphans, signals)
-            yield
+            yield signals
             nursery.cancel_scope.cancel()
 
 
@@ -73,22 +85,33 @@ async def test_the_status_of_a_child_is_its_owners(guarded: Guarded) -> None:
         assert [(await ended(child)).exit_code for child in reversed(children)] == [5, 4, 3]
 
 
-async def test_who_reaps_orphans_leaves_the_signal_as_it_was(guarded: Guarded) -> None:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    async with reaping_orphans(guarded.family):
-        assert signal.SIGCHLD in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
-
-
 async def test_an_orphan_behind_an_owned_zombie_is_reaped_after_it(guarded: Guarded) -> None:
-    child = guarded.family.spawn(shell("exec 3<&0; " + FLEE + " exit 7", pipe_stdin=True))
-    fled = int(await read_until(child.sources[0], b"\n"))
-    with trio.fail_after(SECONDS):
-        await child.wait_ended()
-    child.close_stdin()
-    await settled(lambda: (found := task(fled)) is not None and found.zombie, "the orphan has ended")
-    assert (await ended(child)).exit_code == 7
-    assert task(fled) is None
+    async with reaping_orphans(guarded.family):
+        child = guarded.family.spawn(shell("exec 3<&0; " + FLEE + " exit 7", pipe_stdin=True))
+        fled = int(await read_until(child.sources[0], b"\n"))
+        with trio.fail_after(SECONDS):
+            await child.wait_ended()
+        child.close_stdin()
+        await settled(lambda: (found := task(fled)) is not None and found.zombie, "the orphan has ended")
+        assert (await ended(child)).exit_code == 7
+        await settled(lambda: task(fled) is None, "the orphan is reaped")
+
+
+async def test_a_signal_that_another_thread_has_taken_is_not_lost(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reaping_orphans(guarded.family) as signals:
+        read = os.read
+
+        def read_too_late(fd: int, count: int) -> bytes:
+            data = read(fd, count)
+            if fd == signals:
+                raise BlockingIOError
+            return data
+
+        monkeypatch.setattr(os, "read", read_too_late)
+        orphan = os.posix_spawn("/bin/true", ["true"], {})  # noqa: ASYNC221 - it does not block
+        await settled(lambda: task(orphan) is None, "the orphan is reaped")
 
 
 async def test_the_guardian_learns_of_the_end_of_a_group_when_its_last_member_has_gone(guarded: Guarded) -> None:

@@ -3,13 +3,15 @@
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from execserver.server.kernel import DescriptorLimit
+from execserver.server.kernel import DescriptorLimit, child_signals
 
 GIVEN = 256
 
@@ -66,3 +68,31 @@ def test_another_failure_is_one(limit: DescriptorLimit) -> None:
 
     with pytest.raises(BlockingIOError):
         limit.spawn(start)
+
+
+def blocked() -> set[int]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_the_end_of_a_child_is_read_from_a_descriptor_and_the_mask_given_back() -> None:
+    before = blocked()
+    with child_signals() as signals:
+        assert blocked() == {*before, signal.SIGCHLD}
+        with pytest.raises(BlockingIOError):
+            os.read(signals, 128)
+        signal.pthread_kill(threading.get_ident(), signal.SIGCHLD)
+        assert int.from_bytes(os.read(signals, 128)[:4], sys.byteorder) == signal.SIGCHLD  # ssi_signo
+    assert blocked() == before
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.read(signals, 1)
+
+
+def test_where_there_is_no_descriptor_the_mask_is_given_back() -> None:
+    before, limit = blocked(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+    try:
+        with pytest.raises(OSError, match="signalfd"), child_signals():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert blocked() == before
