@@ -23,6 +23,7 @@ from execserver.client.facade import Process, Server
 from execserver.server.limits import Limits
 
 from .client.bounded import bounded
+from .kernel import settled, task
 
 Connect = Callable[[], AbstractAsyncContextManager[Server]]
 Command = Callable[[Server], Awaitable[Any]]
@@ -233,7 +234,16 @@ async def test_children_of_the_program_are_left_alone() -> None:
             await server.run(["true"])
         assert own.poll() is None
         own.kill()
-        assert await own.wait() == -signal.SIGKILL  # its status was not taken by the server
+        assert await own.wait() == -signal.SIGKILL
+
+
+@bounded
+async def test_the_status_of_a_child_of_the_program_is_not_taken_by_the_server() -> None:
+    own = await trio.lowlevel.open_process(["sh", "-c", "exit 7"])
+    await settled(lambda: (found := task(own.pid)) is not None and found.zombie, "it has ended, and nobody has asked")
+    async with execserver.local.connect() as server:
+        await server.run(["true"])
+    assert await own.wait() == 7
 
 
 @bounded

@@ -1,8 +1,11 @@
-"""The children of the daemon: which have an owner, whose group lives on without its leader, which zombies are nobody's.
+"""The children of the server: which have an owner, whose group lives on without its leader, which zombies are nobody's.
 
 A child subreaper inherits every descendant that lost its parent, and so its zombie. The status of a child that has an
 owner task is the owner's. So a look (waitid with WNOWAIT) comes before every taking, and stops at the first zombie
-that is owned: what is behind it is seen when its owner has reaped it, since another look follows every reaping.
+that is owned: what is behind it is seen when its owner has reaped it, since another look follows.
+
+Only the daemon reaps orphans. In another program (`execserver.local`) a zombie that is not ours is the program's, or
+that of a second server in it, and its status must stay there.
 """
 
 import os
@@ -12,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 import trio
+from trio.lowlevel import ParkingLot
 
 from execserver.server.child import Child
 from execserver.server.descendants import Stat, descendants, members
@@ -39,6 +43,7 @@ class Family:
         self._scanned: list[Stat] = []
         self._scanned_at = -SCAN_SECONDS
         self._unreaped: set[int] = set()
+        self._reaped = ParkingLot()  # where `reap_orphans` waits for the owner of the first zombie
         self._leaderless: dict[int, Child] = {}
 
     def spawn(self, command: Command) -> PosixChild:
@@ -56,7 +61,11 @@ class Family:
             await trio.lowlevel.wait_readable(child_signals)
             with suppress(BlockingIOError):  # taken by a thread that does not block it: there was one all the same
                 os.read(child_signals, _SIGINFO_BYTES)
-            self._tidy()
+            while (pid := _first_zombie()) is not None:
+                if pid in self._unreaped:
+                    await self._reaped.park()
+                else:
+                    self._reap_orphan(pid)
 
     def find_members(self, pgid: int) -> list[Stat]:
         """See `Kin`."""
@@ -70,24 +79,15 @@ class Family:
         self._unreaped.discard(child.pid)
         self._leaderless[child.pid] = child
         self._scanned_at = -SCAN_SECONDS  # a scan that is older than the group would not show who is left of it
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Reap the zombies in front of the first owned one, and dismiss the groups that ended with them."""
-        while (pid := self._unowned()) is not None:
-            if pid == self._guardian.pid:
-                self._guardian.revive()
-            else:
-                os.waitpid(pid, os.WNOHANG)
         self._dismiss_groups()
+        self._reaped.unpark_all()
 
-    def _unowned(self) -> int | None:
-        """Give the first zombie if it has no owner. It stays one."""
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:  # no child at all
-            return None
-        return None if found is None or found.si_pid in self._unreaped else found.si_pid
+    def _reap_orphan(self, pid: int) -> None:
+        if pid == self._guardian.pid:
+            self._guardian.revive()
+        else:
+            os.waitpid(pid, os.WNOHANG)
+            self._dismiss_groups()
 
     def _dismiss_groups(self) -> None:
         """Tell the guardian of the groups whose last member has gone: their numbers may be given away now."""
@@ -95,3 +95,12 @@ class Family:
             if not child.has_group():
                 del self._leaderless[pid]
                 self._guardian.end(pid)
+
+
+def _first_zombie() -> int | None:
+    """Give the pid of a child that has ended. It stays a zombie."""
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # no child at all
+        return None
+    return None if found is None else found.si_pid

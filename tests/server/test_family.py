@@ -114,6 +114,13 @@ async def test_a_signal_that_another_thread_has_taken_is_not_lost(
         await settled(lambda: task(orphan) is None, "the orphan is reaped")
 
 
+async def test_a_zombie_is_left_alone_by_who_does_not_reap_orphans(guarded: Guarded) -> None:
+    strange = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 7"], {})  # noqa: ASYNC221 - it does not block
+    await settled(lambda: (found := task(strange)) is not None and found.zombie, "it has ended")
+    await ended(guarded.family.spawn(shell("exit 0")))
+    assert os.waitstatus_to_exitcode(os.waitpid(strange, 0)[1]) == 7  # noqa: ASYNC222 - it has ended
+
+
 async def test_the_guardian_learns_of_the_end_of_a_group_when_its_last_member_has_gone(guarded: Guarded) -> None:
     async with reaping_orphans(guarded.family):
         alone = guarded.family.spawn(shell("exit 0"))
