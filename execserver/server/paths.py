@@ -21,11 +21,12 @@ def parse_path(text: str, member: str) -> str:
     name of the params' member, for the -32602 that refuses a relative path, another scheme, a foreign host or a NUL.
     """
     path = text if text.startswith("/") else _path_of_uri(text, member)
-    try:
-        encoded = os.fsencode(path)
-    except UnicodeEncodeError:
-        raise _refuse(member, text, "a path that can be encoded") from None
-    if b"\0" in encoded:
+    if not path.isascii():
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError:
+            raise _refuse(member, text, "a path that can be encoded") from None
+    if "\0" in path:
         raise _refuse(member, text, "a path without NUL")
     return path.rstrip("/") or "/"
 
@@ -61,6 +62,8 @@ def _path_of_uri(text: str, member: str) -> str:
         if mark in rest:
             # Dropping them, as some do, would name another file than the one that was meant.
             raise _refuse(member, text, f"a `file:` URI without {mark!r} (percent-encode it)")
+    if "%" not in rest and rest.isascii():  # as nearly always, and each start has one
+        return rest
     try:
         return os.fsdecode(unquote_to_bytes(rest))
     except UnicodeEncodeError:

@@ -27,14 +27,14 @@ def is_available() -> bool:
 
 
 def posix_spawn(
-    path: bytes, argv: Sequence[bytes], env: Sequence[bytes] | None, cwd: bytes | None, stdio: Sequence[int] | bytes
+    path: bytes, argv: Sequence[bytes], env: Sequence[bytes] | None, cwd: bytes | None, stdio: Sequence[int | bytes]
 ) -> int:
     """Start a program as the leader of a new session, every signal at its default and unblocked; return its pid.
 
-    ``env`` is None for our own, and so is ``cwd``. ``stdio`` is what will be its descriptors 0, 1 and 2, none with a
-    number below its new one (they are put there one after the other); or the path of the terminal that will be all
-    three, and its controlling one. Raises `OSError`, which does not say whether it was the directory, the terminal or
-    the program.
+    ``env`` is None for our own, and so is ``cwd``. ``stdio`` is what will be its descriptors 0, 1 and 2, put there one
+    after the other: one of ours with no lower number, one of them that is there already, or the path of what is opened
+    to read and write, which makes a terminal the controlling one. Raises `OSError`, which does not say whether it was
+    the directory, such a path or the program.
     """
     libc = _libc()
     actions = ctypes.create_string_buffer(_OPAQUE_BYTES)
@@ -42,11 +42,11 @@ def posix_spawn(
     try:
         if cwd is not None:
             _check(libc.posix_spawn_file_actions_addchdir_np(actions, cwd))
-        if isinstance(stdio, bytes):
-            _check(libc.posix_spawn_file_actions_addopen(actions, 0, stdio, os.O_RDWR, 0))
-            stdio = (0, 0, 0)
-        for number, fd in enumerate(stdio):
-            _check(libc.posix_spawn_file_actions_adddup2(actions, fd, number))
+        for number, source in enumerate(stdio):
+            if isinstance(source, bytes):
+                _check(libc.posix_spawn_file_actions_addopen(actions, number, source, os.O_RDWR, 0))
+            else:
+                _check(libc.posix_spawn_file_actions_adddup2(actions, source, number))
         arguments = (path, actions, _attributes(), _strings(argv), _environment(env))
         return descriptor_limit.spawn(lambda: _start(*arguments))  # by the lowered one the actions would be judged, too
     finally:

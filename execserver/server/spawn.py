@@ -9,7 +9,7 @@ import os
 import signal
 import termios
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from execserver.server.child import Kin
 from execserver.server.guardian import Guardian
@@ -30,6 +30,7 @@ _KINDS: dict[int, Kind] = {
     errno.EAGAIN: "resourceExhausted",
     errno.ENOMEM: "resourceExhausted",
 }
+_NULL: Final[int | bytes] = os.fsencode(os.devnull)  # opened in the child: a call less than opening and closing it here
 
 
 class Command(NamedTuple):
@@ -95,11 +96,10 @@ class _Descriptors(list[int]):
 
 def _spawn_on_pipes(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
     with _Descriptors() as ours, _Descriptors() as theirs:
+        stdin, feed = _NULL, -1
         if command.pipe_stdin:
             stdin, feed = _open_pipe(reader=theirs, writer=ours)
             os.set_blocking(feed, False)
-        else:
-            stdin, feed = theirs.hold(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)), -1
         out, stdout = _open_pipe(reader=ours, writer=theirs)
         os.set_blocking(out, False)
         sources = [PipeSource(out, "stdout")]
@@ -122,12 +122,12 @@ def _spawn_on_terminal(command: Command, guardian: Guardian, kin: Kin) -> PosixC
         termios.tcsetwinsize(slave, command.size or (24, 80))
         os.set_blocking(master, False)
         feed = ours.hold(os.dup(master))  # so that reading may end before writing does
-        pid, pidfd = _run(command, os.fsencode(os.ttyname(slave)), link_of(slave), guardian)
+        pid, pidfd = _run(command, (os.fsencode(os.ttyname(slave)), 0, 0), link_of(slave), guardian)
         ours.clear()
         return PosixChild(pid, pidfd, [PipeSource(master, "pty")], feed, tty=True, kin=kin)
 
 
-def _run(command: Command, stdio: Sequence[int] | bytes, links: str, guardian: Guardian) -> tuple[int, int]:
+def _run(command: Command, stdio: Sequence[int | bytes], links: str, guardian: Guardian) -> tuple[int, int]:
     """Start the program; return its pid and its pidfd. The guardian knows of it, by its output, before it exists."""
     guardian.intend(links)
     try:
@@ -145,7 +145,7 @@ def _run(command: Command, stdio: Sequence[int] | bytes, links: str, guardian: G
         raise
 
 
-def _start(command: Command, stdio: Sequence[int] | bytes) -> int:
+def _start(command: Command, stdio: Sequence[int | bytes]) -> int:
     """Start the first program of that name that can be; see execvp(3), but for the PATH, which is the child's own."""
     argv = [*map(os.fsencode, command.argv)]
     env = None if command.env is None else [os.fsencode(f"{name}={value}") for name, value in command.env.items()]
