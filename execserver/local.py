@@ -53,7 +53,7 @@ class _MemoryWire(TrioDriver):
     async def serve(self, limits: Limits) -> None:
         """Serve until `close`. Not cancelled with the caller: its end is bounded, and must not be cut short."""
         guardian = Guardian()
-        host = Host(Family(guardian, scan).spawn, _watch_nothing, _sweep_nothing)
+        host = Host(Family(guardian, scan).spawn, _prepare_nothing, _watch_nothing, _sweep_nothing)
         # Ctrl-C may reach a task of the server: it is the program's, and leaves as itself. The guardian ends the rest.
         with trio.CancelScope(shield=True), unwrapped(wholly=True):
             try:
@@ -101,6 +101,10 @@ class _MemoryWire(TrioDriver):
 
     def _send_soon(self) -> None:
         self._sent.set()
+
+
+def _prepare_nothing() -> None:
+    """Make no pipes ahead; see `server.pipes`."""
 
 
 async def _watch_nothing(_: Callable[[str], None]) -> None:

@@ -52,8 +52,9 @@ async def _serve(wire: StdioWire, limits: Limits) -> None:
         async def sweep() -> None:
             await _sweep(guardian)
             guardian.close()
+            family.close()
 
-        await serve(wire, Host(family.spawn, background, sweep), limits)
+        await serve(wire, Host(family.spawn, family.prepare, background, sweep), limits)
 
 
 async def _sweep(guardian: Guardian) -> None:

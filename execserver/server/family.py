@@ -20,6 +20,7 @@ from trio.lowlevel import ParkingLot
 from execserver.server.child import Child
 from execserver.server.descendants import Stat, descendants, members
 from execserver.server.guardian import Guardian
+from execserver.server.pipes import OutputPipes
 from execserver.server.posix_child import PosixChild
 from execserver.server.spawn import Command, spawn
 
@@ -39,6 +40,7 @@ class Family:
         is right for a child subreaper alone.
         """
         self._guardian = guardian
+        self._pipes = OutputPipes()
         self._scan = scan or (lambda: descendants(os.getpid()))
         self._scanned: list[Stat] = []
         self._scanned_at = -SCAN_SECONDS
@@ -48,9 +50,17 @@ class Family:
 
     def spawn(self, command: Command) -> PosixChild:
         """Spawn a child that reports here when its owner has reaped it."""
-        child = spawn(command, self._guardian, self)
+        child = spawn(command, self._pipes, self._guardian, self)
         self._unreaped.add(child.pid)
         return child
+
+    def prepare(self) -> None:
+        """Do for the next child what can be done before it is asked for."""
+        self._pipes.make_ahead()
+
+    def close(self) -> None:
+        """Let go of what was prepared."""
+        self._pipes.close()
 
     async def reap_orphans(self, child_signals: int) -> None:
         """Reap whatever has no owner when it ends; see `kernel.child_signals`. Never returns.
@@ -59,8 +69,9 @@ class Family:
         """
         while True:
             await trio.lowlevel.wait_readable(child_signals)
-            with suppress(BlockingIOError):  # taken by a thread that does not block it: there was one all the same
+            with suppress(BlockingIOError):  # another thread has taken it: there was one all the same
                 os.read(child_signals, _SIGINFO_BYTES)
+            await trio.lowlevel.checkpoint()  # by then nearly every owner has reaped: this pass has told him as well
             while (pid := _first_zombie()) is not None:
                 if pid in self._unreaped:
                     await self._reaped.park()

@@ -47,6 +47,7 @@ class Host(NamedTuple):
     """What the process that serves provides: the daemon all of it, a server inside another program less."""
 
     spawn: Spawn
+    prepare: Callable[[], None]  # for the next spawn; called when nobody waits for an answer
     background: Callable[[Callable[[str], None]], Awaitable[None]]  # runs beside the session, and may end it
     sweep: Callable[[], Awaitable[None]]  # ends what got away from its group, when all processes have ended
 
@@ -72,7 +73,7 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
             async with trio.open_nursery() as requests:
                 session = Session(processes, outbox, requests, lambda: end("shutdown"))
                 rpc = Rpc(session, session.initialize, max_in_flight=limits.max_in_flight)
-                reader = _Reader(wire, rpc, outbox, requests, limits.max_line_bytes, processes.read_ahead)
+                reader = _Reader(wire, rpc, outbox, requests, limits.max_line_bytes, processes.read_ahead, host.prepare)
                 with reading:
                     await reader.run()
                     end("end of file")
@@ -112,14 +113,16 @@ class _Reader:
         requests: trio.Nursery,
         max_line_bytes: int,
         read_ahead: Callable[[], None],
+        prepare: Callable[[], None],
     ) -> None:
-        """``read_ahead`` is called behind the last of the lines that came together."""
+        """``read_ahead`` is called behind the last of the lines that came together, ``prepare`` behind the answers."""
         self._wire = wire
         self._rpc = rpc
         self._outbox = outbox
         self._requests = requests
         self._splitter = LineSplitter(max_line_bytes)
         self._read_ahead = read_ahead
+        self._prepare = prepare
         self.input_ended_at: float | None = None  # where that was seen before it was read
 
     async def run(self) -> None:
@@ -144,6 +147,7 @@ class _Reader:
             if not data:
                 return
             self._rpc.prepare()
+            self._prepare()
 
     def _begin(self, line: bytes | Oversized) -> None:
         """Begin one request. Never yields: what a handler does before it steps aside is done in the order of lines."""

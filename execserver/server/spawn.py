@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Self
 from execserver.server.child import Kin
 from execserver.server.guardian import Guardian
 from execserver.server.ledger import link_of
+from execserver.server.pipes import OutputPipes
 from execserver.server.posix_child import PipeSource, PosixChild
 from execserver.server.posix_spawn import is_available, posix_spawn
 from execserver.wire.errors import INTERNAL_ERROR, Fault, Kind, invalid_params
@@ -45,7 +46,7 @@ class Command(NamedTuple):
     merge_stderr: bool
 
 
-def spawn(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
+def spawn(command: Command, pipes: OutputPipes, guardian: Guardian, kin: Kin) -> PosixChild:
     """Spawn the child; `Fault` says why not, telling the causes apart by kind. Never yields."""
     if not hasattr(os, "pidfd_open"):
         raise Fault(INTERNAL_ERROR, "processes need Linux 5.3 or newer (pidfd_open)", "unsupportedPlatform")
@@ -53,7 +54,9 @@ def spawn(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
         raise Fault(INTERNAL_ERROR, "processes need glibc 2.29 or musl 1.1.24, or newer", "unsupportedPlatform")
     _check(command)
     try:
-        return (_spawn_on_terminal if command.size else _spawn_on_pipes)(command, guardian, kin)
+        if command.size:
+            return _spawn_on_terminal(command, guardian, kin)
+        return _spawn_on_pipes(command, pipes, guardian, kin)
     except OSError as error:
         raise _describe(error, command) from error
 
@@ -94,22 +97,21 @@ class _Descriptors(list[int]):
         return fd
 
 
-def _spawn_on_pipes(command: Command, guardian: Guardian, kin: Kin) -> PosixChild:
+def _spawn_on_pipes(command: Command, pipes: OutputPipes, guardian: Guardian, kin: Kin) -> PosixChild:
     with _Descriptors() as ours, _Descriptors() as theirs:
         stdin, feed = _NULL, -1
         if command.pipe_stdin:
-            stdin, feed = _open_pipe(reader=theirs, writer=ours)
-            os.set_blocking(feed, False)
-        out, stdout = _open_pipe(reader=ours, writer=theirs)
-        os.set_blocking(out, False)
-        sources = [PipeSource(out, "stdout")]
-        stderr = stdout
+            stdin, feed = os.pipe2(os.O_CLOEXEC)
+            theirs.hold(stdin)
+            os.set_blocking(ours.hold(feed), False)
+        out = err = pipes.take()
+        sources = [PipeSource(ours.hold(out.reader), "stdout")]
+        theirs.hold(out.writer)
         if not command.merge_stderr:
-            err, stderr = _open_pipe(reader=ours, writer=theirs)
-            os.set_blocking(err, False)
-            sources.append(PipeSource(err, "stderr"))
-        links = f"{link_of(stdout)} {link_of(stderr)}"
-        pid, pidfd = _run(command, (stdin, stdout, stderr), links, guardian)
+            err = pipes.take()
+            sources.append(PipeSource(ours.hold(err.reader), "stderr"))
+            theirs.hold(err.writer)
+        pid, pidfd = _run(command, (stdin, out.writer, err.writer), f"{out.link} {err.link}", guardian)
         ours.clear()
         return PosixChild(pid, pidfd, sources, feed, tty=False, kin=kin)
 
@@ -203,11 +205,6 @@ def _errno_of_entering(directory: str) -> int | None:
     except OSError as error:
         return error.errno
     return None
-
-
-def _open_pipe(*, reader: _Descriptors, writer: _Descriptors) -> tuple[int, int]:
-    read, write = os.pipe2(os.O_CLOEXEC)
-    return reader.hold(read), writer.hold(write)
 
 
 def _show(text: str) -> str:

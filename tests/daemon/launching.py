@@ -17,6 +17,8 @@ from tests.daemon.wire_client import END_LIMIT, LOADED, Client
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = OTHER or [sys.executable, "-m", "execserver"]
 
+OF_THE_FIRST_PROCESS = 1 + 4  # pipes: one to the guardian, and stdout and stderr of the next process, both ends
+
 
 def environment(**extra: str) -> dict[str, str]:
     """The daemon's own environment in a test: ours, and the package found wherever the daemon's cwd is."""
@@ -61,7 +63,7 @@ async def launch(
                 pipes = count_pipes(client.pid)
             yield client
             if process.returncode is None and handshake and exit_code == 0:
-                await nothing_accumulated(client, pipes + 1)  # one to the guardian, which comes with the first process
+                await nothing_accumulated(client, pipes + OF_THE_FIRST_PROCESS)
             client.read_on()
             await client.stdin.aclose()
             code = await client.until_gone()

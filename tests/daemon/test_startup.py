@@ -29,6 +29,7 @@ OURS = {
     "execserver.server.method",
     "execserver.server.outbox",
     "execserver.server.paths",
+    "execserver.server.pipes",
     "execserver.server.posix_child",
     "execserver.server.posix_spawn",
     "execserver.server.process",

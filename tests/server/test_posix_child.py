@@ -12,6 +12,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from execserver.server.child import CHUNK_BYTES
+from execserver.server.pipes import OutputPipes
 from execserver.server.posix_child import PosixChild, signal_name
 from execserver.server.spawn import Command, spawn
 from tests.kernel import nothing_left
@@ -24,7 +25,7 @@ KIN = ToldKin()
 
 
 def start(command: Command) -> PosixChild:
-    return spawn(command, ToldGuardian(), KIN)
+    return spawn(command, OutputPipes(), ToldGuardian(), KIN)
 
 
 @pytest.fixture(autouse=True)

@@ -75,6 +75,11 @@ async def test_answers_to_what_came_together_leave_together(peer: Peer, autojump
     assert peer.wire.writes[-1].count(b"\n") == 10
 
 
+async def test_the_next_spawn_is_prepared_behind_the_answer_to_the_last(peer: Peer, autojump_clock: MockClock) -> None:
+    await peer.start("p")
+    assert peer.prepared == len(peer.wire.output)
+
+
 async def test_what_a_child_says_at_once_to_what_it_is_fed_leaves_with_the_answer(
     peer: Peer, autojump_clock: MockClock
 ) -> None:

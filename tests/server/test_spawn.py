@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from execserver.server.pipes import OutputPipes
 from execserver.server.posix_child import PosixChild
 from execserver.server.spawn import Command, spawn
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, Fault
@@ -58,9 +59,10 @@ class Spawned:
     def __init__(self) -> None:
         self.guardian = ToldGuardian()
         self.kin = ToldKin()
+        self.pipes = OutputPipes()
 
     def spawn(self, command: Command) -> PosixChild:
-        return spawn(command, self.guardian, self.kin)
+        return spawn(command, self.pipes, self.guardian, self.kin)
 
     def fault(self, command: Command) -> Fault:
         with pytest.raises(Fault) as caught:
@@ -131,6 +133,17 @@ async def test_a_terminal_is_its_controlling_one_on_all_three_descriptors(spawne
     assert (size, foreground) == ([97, 31], it["pid"])
     assert (it["stdin"], it["one_pipe"], it["open"]) == (name, True, [0, 1, 2])
     assert it["pid"] == it["sid"] == it["expected_pid"]
+
+
+@pytest.mark.parametrize("merge_stderr", [False, True])
+async def test_a_child_on_pipes_that_were_made_ahead_is_like_any_other(spawned: Spawned, merge_stderr: bool) -> None:
+    try:
+        for _ in range(3):
+            it = await spawned.about_itself(merge_stderr=merge_stderr)
+            assert (it["open"], it["one_pipe"]) == ([0, 1, 2], merge_stderr)
+            spawned.pipes.make_ahead()
+    finally:
+        spawned.pipes.close()
 
 
 async def test_merged_streams_are_one_pipe_and_keep_their_order(spawned: Spawned) -> None:

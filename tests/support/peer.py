@@ -32,7 +32,10 @@ class Refused(Exception):
 
 
 class Peer:
-    """``commands`` is what was spawned; ``ended`` is set when `serve` has returned."""
+    """``commands`` is what was spawned; ``ended`` is set when `serve` has returned.
+
+    ``prepared`` is how much of the wire had been written when the server last made ready for another spawn.
+    """
 
     def __init__(self, limits: Limits = DEFAULTS) -> None:
         self.wire = MemoryWire()
@@ -41,6 +44,7 @@ class Peer:
         self.ended = trio.Event()
         self.swept_at: list[float] = []
         self.end_session: Callable[[str], None] = lambda cause: None
+        self.prepared = 0
         self._limits = limits
         self._next_children: deque[FakeChild | Fault] = deque()
         self._next_id = 0
@@ -48,7 +52,7 @@ class Peer:
         self._lines: list[Any] = []
 
     async def serve(self) -> None:
-        await serve(self.wire, Host(self._spawn, self._background, self._sweep), self._limits)
+        await serve(self.wire, Host(self._spawn, self._prepare, self._background, self._sweep), self._limits)
         self.ended.set()
 
     async def shake_hands(self) -> Any:
@@ -146,6 +150,9 @@ class Peer:
         return events
 
     # What the host does.
+
+    def _prepare(self) -> None:
+        self.prepared = len(self.wire.output)
 
     def _spawn(self, command: Command) -> Child:
         self.commands.append(command)
