@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -81,14 +82,17 @@ def _become_subreaper() -> None:
 
 @contextmanager
 def child_signals() -> Iterator[int]:
-    """Block SIGCHLD, and give a descriptor that is readable when a child has ended: signalfd(2).
+    """Block SIGCHLD, and give a descriptor that is readable when a child has ended: signalfd(2). In the main thread.
 
-    A handler would interrupt what is done for that very child, and wake trio by a socket of its own. Children must be
-    started with nothing blocked.
+    A handler would interrupt what is done for that very child, and wake trio by a socket of its own. There is one only
+    for the threads that do not block the signal, such as what instruments an interpreter begins before us: it hands on
+    to this thread what they have taken. Children must be started with nothing blocked.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     mask = (1 << (signal.SIGCHLD - 1)).to_bytes(_MASK_BYTES, sys.byteorder).ljust(_SIGSET_BYTES, b"\0")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    me = threading.get_ident()
+    handler = signal.signal(signal.SIGCHLD, lambda *_: signal.pthread_kill(me, signal.SIGCHLD))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     try:
         descriptor = libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC)
         if descriptor < 0:
@@ -98,7 +102,8 @@ def child_signals() -> Iterator[int]:
         finally:
             os.close(descriptor)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGCHLD, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def grow_pipe(fd: int, size: int) -> None:

@@ -30,6 +30,16 @@ async def test_more_processes_run_than_the_soft_limit_of_descriptors_has_room_fo
         client.survivors_allowed = True  # the end of the session stops them
 
 
+async def test_a_thread_that_was_there_before_takes_no_end_of_a_child_from_the_daemon(tmp_path: Path) -> None:
+    begin = "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+    (tmp_path / "sitecustomize.py").write_text(begin)  # as that of whatever instruments interpreters
+    async with launch(env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{environment()['PYTHONPATH']}")) as client:
+        assert len(list(Path(f"/proc/{client.pid}/task").iterdir())) == 2
+        for number in range(100):
+            await client.run(f"p{number}", ["true"])
+        await client.run("leaves", ["sh", "-c", "setsid sh -c 'exec >/dev/null 2>&1; sleep 0.1' &"])
+
+
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_a_standard_descriptor_that_is_closed_is_as_good_as_dev_null(closed: str) -> None:
     done = subprocess.run(

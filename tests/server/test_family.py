@@ -4,13 +4,14 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
 from execserver.server.descendants import Stat
 from execserver.server.family import SCAN_SECONDS, Family
+from execserver.server.kernel import child_signals
 from tests.kernel import nothing_left, settled, task
 from tests.support.real_child import SECONDS, ToldGuardian, ended, read_until, shell
 
@@ -29,22 +30,9 @@ class Guarded:
         return [pgid for what, pgid in self.guardian.told if what == "end"]
 
 
-@contextmanager
-def signals_of_all_threads() -> Iterator[int]:
-    """What `kernel.child_signals` gives, but for any thread: those of other tests do not block SIGCHLD, and take it."""
-    signals, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    before = signal.signal(signal.SIGCHLD, lambda *_: os.write(told, b"\0"))
-    try:
-        yield signals
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-        os.close(told)
-        os.close(signals)
-
-
 @asynccontextmanager
 async def reaping_orphans(family: Family) -> AsyncIterator[int]:
-    with signals_of_all_threads() as signals:
+    with child_signals() as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(family.reap_orphans, signals)
             yield signals
