@@ -148,7 +148,10 @@ def _run(command: Command, stdio: Sequence[int | bytes], links: str, guardian: G
 
 
 def _start(command: Command, stdio: Sequence[int | bytes]) -> int:
-    """Start the first program of that name that can be; see execvp(3), but for the PATH, which is the child's own."""
+    """Start the first program of that name that can be.
+
+    As execvp(3), but the PATH is the child's own, and a file that is no program is not given to a shell.
+    """
     argv = [*map(os.fsencode, command.argv)]
     env = None if command.env is None else [os.fsencode(f"{name}={value}") for name, value in command.env.items()]
     cwd = None if command.cwd is None else os.fsencode(command.cwd)
@@ -187,23 +190,21 @@ def _is_absent(path: str) -> bool:
 
 
 def _describe(error: OSError, command: Command) -> Fault:
-    kind = _KINDS.get(error.errno or 0, "spawnFailed")
-    if command.cwd is not None and _errno_of_entering(command.cwd) == error.errno:
+    if command.cwd is not None and (refusal := _why_not_entered(command.cwd)) is not None:
+        kind = _KINDS.get(refusal.errno or 0, "spawnFailed")
         kind = "cwdNotFound" if kind == "programNotFound" else kind
-        return Fault(INTERNAL_ERROR, f"cannot enter {_show(command.cwd)}: {error.strerror}", kind, errno=error.errno)
+        message = f"cannot enter {_show(command.cwd)}: {refusal.strerror}"
+        return Fault(INTERNAL_ERROR, message, kind, errno=refusal.errno)
+    kind = _KINDS.get(error.errno or 0, "spawnFailed")
     return Fault(INTERNAL_ERROR, f"cannot run {_show(command.argv[0])}: {error.strerror}", kind, errno=error.errno)
 
 
-def _errno_of_entering(directory: str) -> int | None:
-    """Why it cannot be entered, which a child does first; None if it can."""
+def _why_not_entered(directory: str) -> OSError | None:
+    """What chdir(2), which comes first in a child, says of it; None if it can be entered. Needs no descriptor."""
     try:
-        descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.stat(".", dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
+        os.stat(os.path.join(directory, "."))
     except OSError as error:
-        return error.errno
+        return error
     return None
 
 

@@ -100,11 +100,13 @@ async def test_a_child_leads_its_own_session_with_nothing_but_its_three_descript
 
 
 async def test_every_signal_is_at_its_default_and_unblocked(spawned: Spawned) -> None:
-    ignored = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    was = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     try:
         it = await spawned.about_itself()
     finally:
-        signal.signal(signal.SIGUSR1, ignored)
+        signal.signal(signal.SIGUSR1, was)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
     blocked, by_us = (int(mask, 16) for mask in it["blocked"])
     python = sum(1 << number - 1 for number in (signal.SIGPIPE, signal.SIGXFSZ))  # ignored by the interpreter itself
     launchers = (
@@ -165,6 +167,8 @@ async def test_merged_streams_are_one_pipe_and_keep_their_order(spawned: Spawned
         ({"cwd": "/does/not/exist"}, INTERNAL_ERROR, "cwdNotFound", errno.ENOENT),
         ({"cwd": "/etc/passwd"}, INTERNAL_ERROR, "notADirectory", errno.ENOTDIR),
         ({"cwd": "/does/not/exist", "size": (1, 1)}, INTERNAL_ERROR, "cwdNotFound", errno.ENOENT),
+        ({"cwd": "/etc/passwd", "argv": ["no such program"]}, INTERNAL_ERROR, "notADirectory", errno.ENOTDIR),
+        ({"cwd": "/etc/passwd", "argv": ["/no/such/program"]}, INTERNAL_ERROR, "notADirectory", errno.ENOTDIR),
         ({"argv": ["/does/not/exist"], "size": (1, 1)}, INTERNAL_ERROR, "programNotFound", errno.ENOENT),
         ({"argv": ["true", "a\0b"]}, INVALID_PARAMS, "invalidArgument", None),
         ({"arg0": "a\0b"}, INVALID_PARAMS, "invalidArgument", None),
@@ -247,6 +251,7 @@ async def test_without_a_c_library_that_changes_directories_nothing_is_tried(
         ("{0}/refused:{0}/runs", None),
         ("{0}/file/x:{0}/runs", None),
         ("none:runs", None),  # relative to the directory of the child
+        ("refused:none", "permissionDenied"),
         ("{0}/none:{0}/refused", "permissionDenied"),
         ("{0}/refused:{0}/none", "permissionDenied"),
         ("{0}/directory", "permissionDenied"),
@@ -254,15 +259,16 @@ async def test_without_a_c_library_that_changes_directories_nothing_is_tried(
         ("", "programNotFound"),
     ],
 )
+@pytest.mark.parametrize("size", [None, (5, 6)])
 async def test_a_name_is_looked_for_in_the_path_of_the_child(
-    spawned: Spawned, tmp_path: Path, path: str, kind: str | None
+    spawned: Spawned, tmp_path: Path, path: str, kind: str | None, size: Any
 ) -> None:
     for directory in ("runs", "refused", "directory/program"):
         (tmp_path / directory).mkdir(parents=True)
     (tmp_path / "file").touch()
     (tmp_path / "runs/program").symlink_to("/bin/true")
     (tmp_path / "refused/program").touch()
-    it = command("program", cwd=str(tmp_path), env={"PATH": path.format(tmp_path)})
+    it = command("program", cwd=str(tmp_path), env={"PATH": path.format(tmp_path)}, size=size)
     if kind is None:
         assert (await ended(spawned.spawn(it))).exit_code == 0
     else:
