@@ -4,7 +4,6 @@ A server inside another program (`execserver.local`) asks for none of this: the 
 """
 
 import ctypes
-import errno
 import fcntl
 import os
 import resource
@@ -22,6 +21,7 @@ _GLIBCS = (32, 33)
 _DEFAULT_ACTION = bytes(32)  # SIG_DFL, no flags, an empty mask; as long as the longest of these machines' structures
 _MASK_BYTES = 8
 _SIGSET_BYTES = 128  # of the C libraries, which leave room for more signals than there are
+_ROOM = 256  # descriptors: each thread at work on files may be just opening one, and so many may be
 _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # ignored by Python, for EPIPE and EFBIG
 
 
@@ -133,23 +133,27 @@ class DescriptorLimit:
     def spawn(self, start: Callable[[], int]) -> int:
         """Start a child that has the given limit; return its pid, as ``start`` does.
 
-        It inherits ours, so ours is lowered for that long. With more open than the given limit allows, musl gets no
-        pipe of its own there; then the child is given its limit when it runs already.
+        It inherits ours, so ours is lowered for that long: in vain where that limit has no room left, for then neither
+        our threads nor musl's posix_spawn would get a descriptor. There the child is given its limit when it runs.
         """
         if self._ours == self._given:
             return start()
+        if not self._has_room():
+            pid = start()
+            with suppress(ProcessLookupError, PermissionError):  # it ended, or runs a setuid program
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, self._given)
+            return pid
         resource.setrlimit(resource.RLIMIT_NOFILE, self._given)
         try:
             return start()
-        except OSError as error:
-            if error.errno != errno.EMFILE:
-                raise
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._ours)
-        pid = start()
-        with suppress(ProcessLookupError, PermissionError):  # it ended, or runs a setuid program
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, self._given)
-        return pid
+
+    def _has_room(self) -> bool:
+        """Whether the next descriptors, which have the lowest numbers that are free, are well below the given limit."""
+        lowest = os.dup(0)
+        os.close(lowest)
+        return lowest + _ROOM <= self._given[0]
 
 
 descriptor_limit = DescriptorLimit()

@@ -61,7 +61,7 @@ def _start(*arguments: object) -> int:
 
 @cache
 def _libc() -> ctypes.PyDLL:
-    """Its calls hold the GIL: a limit that is lowered for a child must not meet another thread."""
+    """Its calls hold the GIL: no other thread begins anything while a limit is lowered for a child."""
     return ctypes.PyDLL(None)
 
 

@@ -15,7 +15,7 @@ import trio
 from execserver.server.kernel import DescriptorLimit, child_signals
 from tests.support.real_child import SECONDS
 
-GIVEN = 256
+GIVEN = 512
 
 
 @pytest.fixture
@@ -38,30 +38,35 @@ def soft_limit(pid: int) -> int:
     return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
 
 
-def test_a_child_has_the_limit_that_was_given(limit: DescriptorLimit) -> None:
-    children = []
+@pytest.mark.parametrize("occupied", [0, GIVEN])
+def test_a_child_has_the_limit_that_was_given(limit: DescriptorLimit, occupied: int) -> None:
+    children: list[subprocess.Popen[bytes]] = []
+    soft_limits = []
 
     def start() -> int:
+        soft_limits.append(soft_limit(os.getpid()))
         children.append(sleeper())
         return children[0].pid
 
-    pid = limit.spawn(start)
+    ours = soft_limit(os.getpid())
+    taken = [os.dup(2) for _ in range(occupied)]
+    try:
+        pid = limit.spawn(start)
+    finally:
+        for fd in taken:
+            os.close(fd)
     assert (pid, soft_limit(pid)) == (children[0].pid, GIVEN)
+    assert soft_limits == [ours if occupied else GIVEN]  # lowered only where that takes nothing from our threads
     children[0].communicate(b"\n")
 
 
-def test_where_the_given_limit_has_no_room_for_the_spawn_the_child_is_given_it_later(limit: DescriptorLimit) -> None:
-    children = []
-
-    def start() -> int:
-        if soft_limit(os.getpid()) == GIVEN:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        children.append(sleeper())
-        return children[0].pid
-
-    pid = limit.spawn(start)
-    assert (pid, soft_limit(pid)) == (children[0].pid, GIVEN)
-    children[0].communicate(b"\n")
+def test_a_child_that_has_ended_needs_no_limit(limit: DescriptorLimit) -> None:
+    taken = [os.dup(2) for _ in range(GIVEN)]
+    try:
+        assert limit.spawn(lambda: 2**22 + 1) == 2**22 + 1  # above every pid
+    finally:
+        for fd in taken:
+            os.close(fd)
 
 
 def test_another_failure_is_one(limit: DescriptorLimit) -> None:
