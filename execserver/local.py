@@ -6,6 +6,7 @@ kernel for itself is not asked here (`server.kernel`): signals and orphans stay 
 left its group is not found at the end. The guardian watches here too.
 """
 
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -26,8 +27,11 @@ from execserver.server.serve import Host, serve
 async def connect(*, client_name: str = "execserver-local", limits: Limits = DEFAULTS) -> AsyncIterator[Server]:
     """Serve in this process until the end of the block, which is the end of every process that was started.
 
-    ``limits`` are what the daemon's command line sets. As with the daemon, the end takes at most 5 s.
+    ``limits`` are what the daemon's command line sets. As with the daemon, the end takes at most 5 s. Raises
+    `RuntimeError` where the program ignores SIGCHLD: the kernel keeps no exit code for it then (wait(2)).
     """
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        raise RuntimeError("SIGCHLD is ignored in this program, so that the exit codes of its children are lost")
     wire = _MemoryWire()
     with unwrapped():
         async with trio.open_nursery(strict_exception_groups=True) as nursery:

@@ -227,6 +227,16 @@ async def test_the_signals_of_the_program_stay_its_own() -> None:
     assert [signal.getsignal(number) for number in numbers] == before
 
 
+async def test_a_program_that_ignores_the_end_of_its_children_is_refused() -> None:
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(RuntimeError, match="SIGCHLD is ignored"):
+            async with execserver.local.connect():
+                pytest.fail("connected")
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
+
+
 @bounded
 async def test_children_of_the_program_are_left_alone() -> None:
     async with await open_own_child() as own:
