@@ -29,9 +29,16 @@ def awake_cores() -> Iterator[bool]:
         return
     try:
         os.write(latency, bytes(4))  # no core may take longer than 0 us to wake up, as long as this is open
-        yield Path("/sys/devices/system/cpu/cpuidle/current_driver").read_text().strip() != "none"
+        yield _have_idle_states()
     finally:
         os.close(latency)
+
+
+def _have_idle_states() -> bool:
+    try:
+        return Path("/sys/devices/system/cpu/cpuidle/current_driver").read_text().strip() != "none"
+    except FileNotFoundError:  # a kernel without cpuidle, whose cores halt whatever they are asked
+        return False
 
 
 class Failed(Exception):

@@ -96,6 +96,16 @@ def test_who_may_not_keep_the_cores_awake_measures_with_halting_ones(monkeypatch
 
 
 @pytest.mark.skipif(not os.access("/dev/cpu_dma_latency", os.W_OK), reason="needs root")
+def test_a_kernel_without_idle_states_measures_with_halting_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_nothing(path: Path) -> str:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", find_nothing)
+    with awake_cores() as awake:
+        assert awake is False
+
+
+@pytest.mark.skipif(not os.access("/dev/cpu_dma_latency", os.W_OK), reason="needs root")
 def test_no_core_is_kept_awake_afterwards() -> None:
     def requests() -> int:
         return sum(
