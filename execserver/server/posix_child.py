@@ -31,7 +31,7 @@ _FLOODED_PIPE_BYTES: Final = 256 * 1024
 
 
 class Readable:
-    """A descriptor that tells something by becoming readable, and may be closed while somebody waits for that."""
+    """A descriptor that tells something by becoming readable, and may be closed while one task waits for that."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

@@ -84,7 +84,7 @@ class Process:
                 await self.child.wait_ended()
                 if self._open:
                     await trio.lowlevel.cancel_shielded_checkpoint()  # pumps may be about to find the end of file
-                if self._open and self.running:
+                if self._open:
                     self._reap()
             self._close_if_over()
         except BaseException:

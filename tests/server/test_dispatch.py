@@ -44,11 +44,11 @@ def test_contract_call_has_no_checkpoint_and_hands_one_positional_value_through(
 
 
 def test_contract_call_asks_for_no_signature() -> None:
-    async def refusing(params: bytes) -> Result:
+    async def callee(params: bytes) -> Result:
         return jsonrpcserver.Success(params)
 
-    refusing.__signature__ = inspect.Signature([])  # type: ignore[attr-defined]
-    result = driven(call(Request("m", [b"{}"], 1), NOCONTEXT, cast(Any, refusing)))
+    callee.__signature__ = inspect.Signature([])  # type: ignore[attr-defined]
+    result = driven(call(Request("m", [b"{}"], 1), NOCONTEXT, cast(Any, callee)))
     assert result._value.result == b"{}"
 
 

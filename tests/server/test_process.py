@@ -567,6 +567,16 @@ async def test_it_runs_until_the_child_has_ended_whoever_holds_its_pipes() -> No
     assert it.record.info().state == "closed"
 
 
+async def test_a_child_that_closes_its_streams_and_goes_on_is_not_waited_for_and_not_closed() -> None:
+    child = FakeChild()
+    async with following(child) as it:
+        child.closes_its_streams()
+        await wait_all_tasks_blocked()
+        assert (it.process.running, it.events()) == (True, [])
+        child.exits(4)
+    assert it.events() == [(1, 4, "exit"), (2, "endOfFile")]
+
+
 # Backpressure and fairness.
 
 

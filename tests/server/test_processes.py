@@ -484,3 +484,15 @@ async def test_a_server_whose_directory_was_removed_still_serves(
     await peer.shake_hands()
     await peer.start("p")
     assert [info["cwd"] for info in (await peer.call("process/list"))["processes"]] == ["/"]
+
+
+async def test_what_was_fed_keeps_nothing_of_the_output_of_a_forgotten_process(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p", pipeStdin=True)
+    assert await peer.write("p", b"x") == "accepted"
+    child.exits()
+    await peer.closed("p")
+    logs = count_logs()
+    await peer.call("process/release", processId="p")
+    assert count_logs() == logs - 1

@@ -129,6 +129,11 @@ class FakeChild:
         """End the leader."""
         self._end_leader(Ended(code, None, False, 0.012, 0.034))
 
+    def closes_its_streams(self) -> None:
+        """Close its own ends of all of them, and go on."""
+        for source in self.sources:
+            source.end()
+
     def descendant_ends(self) -> None:
         """End who was left of the group."""
         self._has_descendant = False
