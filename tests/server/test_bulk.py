@@ -36,9 +36,7 @@ def ordinarily(line: bytes) -> tuple[object, WriteParams] | None:
 
 @pytest.mark.parametrize("request_id", [1, -5, 2**70, "one", ""])
 @pytest.mark.parametrize("version", [{}, {"jsonrpc": "2.0"}])
-@pytest.mark.parametrize(
-    "more", [{}, {"writeId": "w", "closeStdin": True}, {"writeId": None}, {"processId": '\1"é\\'}, {"what": TEXT}]
-)
+@pytest.mark.parametrize("more", [{}, {"writeId": "w", "closeStdin": True}, {"writeId": None}, {"what": TEXT}])
 def test_a_flawless_long_write_is_taken(request_id: int | str, version: dict[str, str], more: dict[str, Any]) -> None:
     line = line_of(id=request_id, params={"processId": "p", "chunk": TEXT, **more}, other="a", **version)
     taken = decode_long_write(line)
@@ -75,7 +73,7 @@ ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=Fal
     st.sampled_from([json.dumps, lambda value: json.dumps(value, ensure_ascii=False)]),
 )
 def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: dict[str, Any], dumps: Any) -> None:
-    line = dumps({"padding": "x" * LONG_BYTES, **members}).encode()
+    line = dumps({**members, "padding": "x" * LONG_BYTES}).encode()
     taken = decode_long_write(line)
     assert taken is None or taken == ordinarily(line)
 
@@ -109,3 +107,47 @@ def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: di
 )
 def test_what_is_short_or_flawed_is_left_to_the_ordinary_way(line: bytes) -> None:
     assert decode_long_write(line) is None
+
+
+CHUNK = f'"chunk":"{TEXT}"'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id":1,"method":"process/write",' + CHUNK + ',"params":{"processId":"p","chunk":""}}',
+        '{"id":1,"method":"process/write","x":{' + CHUNK + '},"params":{"processId":"p","chunk":""}}',
+        '{"id":1,"method":"process/write","params":{"processId":"p",' + CHUNK + ',"chunk":""}}',
+        '{"id":1,"method":"process/write","params":{"processId":"p","chunk":"",' + CHUNK + "}}",
+        '{"id":1,"method":"process/write","params":{"processId":"p",' + CHUNK + ',"\\u0063hunk":""}}',
+        '{"id":1,"method":"process/write","params":{"processId":"p\\",' + CHUNK + "}}",
+        '{"id":1,"method":"process/write","params":{"processId":"p","x\\' + CHUNK + ',"chunk":""}}',
+        '{"id":1,"method":"process/write","params":{"processId":"p","chunk":"' + TEXT.replace("/", "\\/") + '"}}',
+        '{"id":1,"method":"process/write","params":{"processId":"p","chunk":"' + TEXT,
+    ],
+    ids=[
+        "outside",
+        "elsewhere",
+        "twice",
+        "the second",
+        "twice, escaped",
+        "escaped",
+        "part of a name",
+        "slashes escaped",
+        "unfinished",
+    ],
+)
+def test_a_chunk_that_is_not_plainly_that_of_the_params_is_not_cut(line: str) -> None:
+    assert decode_long_write(line.encode()) is None
+
+
+@pytest.mark.parametrize("blanks", ["", " ", "\t "])
+def test_where_blanks_are_allowed_they_change_nothing(blanks: str) -> None:
+    line = f'{{"id":1,"method":"process/write","params":{{"processId":"p","chunk"{blanks}:{blanks}"{TEXT}"}}}}'.encode()
+    assert decode_long_write(line) == ordinarily(line) == (1, WriteParams("p", DATA))
+
+
+def test_a_chunk_that_begins_far_behind_is_left_to_the_ordinary_way() -> None:
+    name = "p" * 600
+    assert decode_long_write(line_of(params={"processId": name, "chunk": TEXT})) is not None
+    assert decode_long_write(line_of(params={"processId": 2 * name, "chunk": TEXT})) is None
