@@ -88,6 +88,7 @@ def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: di
         line_of()[:-1],
         line_of(deep=0).replace(b'"deep": 0', b'"deep": ' + b"[" * 100_000 + b"]" * 100_000),
         line_of().replace(b'"p"', b'"\xff"'),
+        line_of(other="a").replace(b'"a"', b'"\xff"'),
         json.dumps([json.loads(line_of())]).encode(),
         line_of(other={}),
         line_of(other=[]),
@@ -100,6 +101,7 @@ def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: di
         "no JSON",
         "deep",
         "no UTF-8",
+        "no UTF-8 in what nobody reads",
         "a batch",
         "an object",
         "an array",
@@ -115,6 +117,17 @@ CHUNK = f'"chunk":"{TEXT}"'
 @pytest.mark.parametrize(
     "line",
     [
+        '{"id":1,"params":{"processId":"p",' + CHUNK + "}}",
+        '{"id":1,"params":{"processId":"p",' + CHUNK + '},"result":1}',
+        '{"id":1,"params":{"processId":"p",' + CHUNK + '},"error":1}',
+        '{"id":1,"method":"process/read","params":{"processId":"p",' + CHUNK + "}}",
+        '{"id":1,"method":"process/write","params":{},' + CHUNK + "}",
+        '{"id":1,"method":"process/write","deep":'
+        + "[" * 100
+        + "]" * 100
+        + ',"params":{"processId":"p",'
+        + CHUNK
+        + "}}",
         '{"id":1,"method":"process/write",' + CHUNK + ',"params":{"processId":"p","chunk":""}}',
         '{"id":1,"method":"process/write","x":{' + CHUNK + '},"params":{"processId":"p","chunk":""}}',
         '{"id":1,"method":"process/write","params":{"processId":"p",' + CHUNK + ',"chunk":""}}',
@@ -126,6 +139,12 @@ CHUNK = f'"chunk":"{TEXT}"'
         '{"id":1,"method":"process/write","params":{"processId":"p","chunk":"' + TEXT,
     ],
     ids=[
+        "no method",
+        "an answer",
+        "an error",
+        "another method",
+        "outside of empty params",
+        "deep before it",
         "outside",
         "elsewhere",
         "twice",
