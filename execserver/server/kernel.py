@@ -91,8 +91,8 @@ def child_signals() -> Iterator[int]:
     libc = ctypes.CDLL(None, use_errno=True)
     mask = (1 << (signal.SIGCHLD - 1)).to_bytes(_MASK_BYTES, sys.byteorder).ljust(_SIGSET_BYTES, b"\0")
     me = threading.get_ident()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # first: the handler must not call itself
     handler = signal.signal(signal.SIGCHLD, lambda *_: signal.pthread_kill(me, signal.SIGCHLD))
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     try:
         descriptor = libc.signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC)
         if descriptor < 0:
@@ -102,7 +102,7 @@ def child_signals() -> Iterator[int]:
         finally:
             os.close(descriptor)
     finally:
-        signal.signal(signal.SIGCHLD, handler)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)  # None is one in C
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
@@ -133,8 +133,9 @@ class DescriptorLimit:
     def spawn(self, start: Callable[[], int]) -> int:
         """Start a child that has the given limit; return its pid, as ``start`` does.
 
-        It inherits ours, so ours is lowered for that long: in vain where that limit has no room left, for then neither
-        our threads nor musl's posix_spawn would get a descriptor. There the child is given its limit when it runs.
+        It inherits ours, so ours is lowered for that long, unless that limit has hardly any room: then neither our
+        threads nor musl's posix_spawn would get a descriptor. There the child is given its limit when it runs already,
+        and may have seen ours.
         """
         if self._ours == self._given:
             return start()
@@ -150,10 +151,12 @@ class DescriptorLimit:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._ours)
 
     def _has_room(self) -> bool:
-        """Whether the next descriptors, which have the lowest numbers that are free, are well below the given limit."""
-        lowest = os.dup(0)
-        os.close(lowest)
-        return lowest + _ROOM <= self._given[0]
+        """Whether what is open does not reach up to the room that the given limit must have; below may be holes."""
+        given = self._given[0]
+        begin = given - min(_ROOM, given // 4)
+        probe = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, begin)
+        os.close(probe)
+        return probe == begin
 
 
 descriptor_limit = DescriptorLimit()

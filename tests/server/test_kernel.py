@@ -60,6 +60,25 @@ def test_a_child_has_the_limit_that_was_given(limit: DescriptorLimit, occupied: 
     children[0].communicate(b"\n")
 
 
+def test_holes_below_what_is_open_are_no_room(limit: DescriptorLimit) -> None:
+    soft_limits = []
+
+    def start() -> int:
+        soft_limits.append(soft_limit(os.getpid()))
+        return 2**22 + 1  # above every pid
+
+    ours = soft_limit(os.getpid())
+    taken = [os.dup(2) for _ in range(GIVEN)]
+    for fd in taken[:100]:
+        os.close(fd)
+    try:
+        limit.spawn(start)
+    finally:
+        for fd in taken[100:]:
+            os.close(fd)
+    assert soft_limits == [ours]
+
+
 def test_a_child_that_has_ended_needs_no_limit(limit: DescriptorLimit) -> None:
     taken = [os.dup(2) for _ in range(GIVEN)]
     try:
@@ -92,6 +111,18 @@ def test_the_end_of_a_child_is_read_from_a_descriptor_and_all_is_given_back() ->
     assert (blocked(), signal.getsignal(signal.SIGCHLD)) == before
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.read(signals, 1)
+
+
+def test_a_child_that_ends_while_all_is_prepared_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = signal.pthread_sigmask
+
+    def end_a_child_and_block(how: int, mask: set[int]) -> set[int]:
+        signal.pthread_kill(threading.get_ident(), signal.SIGCHLD)
+        return block(how, mask)
+
+    monkeypatch.setattr(signal, "pthread_sigmask", end_a_child_and_block)
+    with child_signals():
+        assert signal.SIGCHLD in block(signal.SIG_BLOCK, ())
 
 
 async def test_what_another_thread_takes_is_handed_on() -> None:
