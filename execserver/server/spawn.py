@@ -7,6 +7,7 @@ ones too (`kernel.py`), so that a spawn does not take longer the more children t
 import errno
 import os
 import signal
+import stat
 import termios
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, Self
@@ -190,21 +191,26 @@ def _is_absent(path: str) -> bool:
 
 
 def _describe(error: OSError, command: Command) -> Fault:
-    if command.cwd is not None and (refusal := _why_not_entered(command.cwd)) is not None:
+    kind = _KINDS.get(error.errno or 0, "spawnFailed")
+    exhausted = kind == "resourceExhausted"  # which may pass, and came before anything else
+    if command.cwd is not None and not exhausted and (refusal := _why_not_entered(command.cwd)) is not None:
         kind = _KINDS.get(refusal.errno or 0, "spawnFailed")
         kind = "cwdNotFound" if kind == "programNotFound" else kind
         message = f"cannot enter {_show(command.cwd)}: {refusal.strerror}"
         return Fault(INTERNAL_ERROR, message, kind, errno=refusal.errno)
-    kind = _KINDS.get(error.errno or 0, "spawnFailed")
     return Fault(INTERNAL_ERROR, f"cannot run {_show(command.argv[0])}: {error.strerror}", kind, errno=error.errno)
 
 
 def _why_not_entered(directory: str) -> OSError | None:
     """What chdir(2), which comes first in a child, says of it; None if it can be entered. Needs no descriptor."""
     try:
-        os.stat(os.path.join(directory, "."))
+        is_directory = stat.S_ISDIR(os.stat(directory).st_mode)
     except OSError as error:
         return error
+    if not is_directory:
+        return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(directory, os.X_OK):
+        return PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return None
 
 
