@@ -91,6 +91,7 @@ class Family:
         self._leaderless[child.pid] = child
         self._scanned_at = -SCAN_SECONDS  # a scan that is older than the group would not show who is left of it
         self._dismiss_groups()
+        self._guardian.revive()  # in another program nobody else looks whether it has ended
         self._reaped.unpark_all()
 
     def _reap_orphan(self, pid: int) -> None:

@@ -134,14 +134,26 @@ async def test_a_guardian_that_ends_is_revived_and_not_reaped_as_an_orphan(
     guarded.guardian.pid = pid
 
     def revive() -> None:
-        revived.append(os.waitpid(pid, 0)[0])
-        guarded.guardian.pid = 0
+        if guarded.guardian.pid and os.waitpid(pid, os.WNOHANG)[0]:
+            revived.append(pid)
+            guarded.guardian.pid = 0
 
     monkeypatch.setattr(guarded.guardian, "revive", revive)
     async with reaping_orphans(guarded.family):
         await ended(guarded.family.spawn(shell("exit 0")))
         await settled(lambda: revived, "the guardian is revived")
     assert revived == [pid]
+
+
+async def test_where_no_orphans_are_reaped_the_guardian_is_looked_for_when_a_child_is(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revived = []
+    monkeypatch.setattr(guarded.guardian, "revive", lambda: revived.append(True))
+    child = guarded.family.spawn(shell("exit 0"))
+    assert not revived
+    await ended(child)
+    assert revived
 
 
 def test_one_scan_serves_for_all_groups_that_are_looked_for_at_a_time(
