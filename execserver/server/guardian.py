@@ -82,7 +82,7 @@ class Guardian:
             self._ledger.end(pgid)
 
     def revive(self) -> None:
-        """Reap the guardian if it has ended, and start another. To be called when it was seen to end."""
+        """Reap the guardian if it has ended, and start another. Costs a look (waitpid) where it has not."""
         if self._ledger is not None:
             try:
                 self._ensure(self._ledger)
