@@ -95,11 +95,12 @@ def test_who_may_not_keep_the_cores_awake_measures_with_halting_ones(monkeypatch
         assert awake is False
 
 
-@pytest.mark.skipif(not os.access("/dev/cpu_dma_latency", os.W_OK), reason="needs root")
 def test_a_kernel_without_idle_states_measures_with_halting_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     def find_nothing(path: Path) -> str:
         raise FileNotFoundError(path)
 
+    latency = os.memfd_create("cpu_dma_latency")
+    monkeypatch.setattr(os, "open", lambda *_: latency)
     monkeypatch.setattr(Path, "read_text", find_nothing)
     with awake_cores() as awake:
         assert awake is False
