@@ -1,4 +1,4 @@
-"""What is asked of the kernel for this process itself, mostly once, at its start, for every child it will have.
+"""What is asked of the system for this process itself, mostly once, at its start, for every child it will have.
 
 A server inside another program (`execserver.local`) asks for none of this: the process is not its own.
 """
@@ -21,6 +21,7 @@ _GLIBCS = (32, 33)
 _DEFAULT_ACTION = bytes(32)  # SIG_DFL, no flags, an empty mask; as long as the longest of these machines' structures
 _MASK_BYTES = 8
 _SIGSET_BYTES = 128  # of the C libraries, which leave room for more signals than there are
+_KEPT_BYTES = 1024 * 1024  # more than the largest buffer that comes and goes all the time: a read of 256 KiB
 _ROOM = 256  # descriptors: each thread at work on files may be just opening one, and so many may be
 _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}  # ignored by Python, for EPIPE and EFBIG
 
@@ -31,6 +32,7 @@ def prepare_process() -> None:
     _reset_signals()
     _hide_inherited_descriptors()
     _forget_locale_of_python()
+    _keep_freed_memory()
     if sys.platform == "linux":
         _become_subreaper()
 
@@ -71,6 +73,15 @@ def _forget_locale_of_python() -> None:
         with suppress(OSError), open("/proc/self/environ", "rb") as given:
             if b"\0LC_CTYPE=" not in b"\0" + given.read():
                 del os.environ["LC_CTYPE"]
+
+
+def _keep_freed_memory() -> None:
+    """Let malloc of glibc keep what is freed for the next buffer, instead of giving it back and faulting it in again.
+
+    It does so for blocks as large as the largest that was mapped and freed (mallopt(3), M_MMAP_THRESHOLD), and keeps
+    twice that at the end of the heap. It would not learn it from our reads, whose blocks are cut to what was read.
+    """
+    bytes(_KEPT_BYTES)  # mapped, never touched, and unmapped
 
 
 def _become_subreaper() -> None:

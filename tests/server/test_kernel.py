@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import resource
 import signal
 import subprocess
@@ -153,3 +154,36 @@ def test_where_there_is_no_descriptor_all_is_given_back() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     assert (blocked(), signal.getsignal(signal.SIGCHLD)) == before
+
+
+READS = """
+import os, resource, sys
+from execserver.server.kernel import prepare_process
+
+if sys.argv[1:]:
+    prepare_process()
+kept = [b""] * 16  # as the log keeps the last of them
+
+
+def read_all() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for count in range(400):
+        os.write(writer, content)
+        kept[count % 16] = os.read(reader, 256 * 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+reader, writer = os.pipe()
+content = bytes(50_000)
+read_all()
+print(read_all())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc has other rules")
+def test_what_was_freed_is_read_into_without_a_page_fault() -> None:
+    def faults(*arguments: str) -> int:
+        return int(subprocess.run([sys.executable, "-c", READS, *arguments], stdout=-1, check=True).stdout)
+
+    assert faults() > 4000, "the test has lost its subject: this malloc does not give memory back"
+    assert faults("prepared") < 400
