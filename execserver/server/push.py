@@ -6,9 +6,11 @@ to what `wire.process.Output` says.
 
 import msgspec
 
-from execserver.wire.base64 import encode_base64
+from execserver.wire.base64 import QUOTE, encode_member
 from execserver.wire.envelope import Notification, encode_line
 from execserver.wire.process import Closed, Exited, Stream
+
+_LINE = b'%b%d,"stream":"%b","chunk":' + QUOTE + b"%b" + QUOTE + b"}}\n"
 
 
 class Pusher:
@@ -22,7 +24,7 @@ class Pusher:
 
     def output(self, seq: int, stream: Stream, data: bytes) -> bytes:
         """The line for one chunk."""
-        return b'%b%d,"stream":"%b","chunk":"%b"}}\n' % (self._head, seq, stream.encode(), encode_base64(data))
+        return _LINE % (self._head, seq, stream.encode(), encode_member(data))
 
 
 def exited(event: Exited) -> bytes:

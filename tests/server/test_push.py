@@ -1,7 +1,9 @@
 """The lines that are put together by hand are those that the schema says."""
 
 import json
+from types import ModuleType
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,16 +12,24 @@ from execserver.server.child import CHUNK_BYTES
 from execserver.server.processes import MAX_ID_LENGTH
 from execserver.wire.envelope import Notification, encode_line
 from execserver.wire.process import Closed, Exited, Output, Stream, Usage
+from tests.support.plain import import_without_fast
 
+FAST: ModuleType = push
+PLAIN = import_without_fast(push)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
+def test_both_are_tested() -> None:
+    assert (FAST.QUOTE, PLAIN.QUOTE) == (b'"', b"")
+
+
+@pytest.mark.parametrize("one", [FAST, PLAIN], ids=["fast", "plain"])
 @given(NAMES, st.integers(1, 2**60), st.sampled_from(["stdout", "stderr", "pty"]), st.binary(max_size=50))
 def test_an_output_line_is_what_the_encoder_makes_of_the_schema(
-    process_id: str, seq: int, stream: Stream, data: bytes
+    one: ModuleType, process_id: str, seq: int, stream: Stream, data: bytes
 ) -> None:
     said = encode_line(Notification("process/output", Output(process_id, seq, stream, data)))
-    assert push.Pusher(process_id).output(seq, stream, data) == said
+    assert one.Pusher(process_id).output(seq, stream, data) == said
 
 
 def test_exited_and_closed_are_notifications_with_every_member() -> None:
