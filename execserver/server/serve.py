@@ -26,9 +26,9 @@ from execserver.server.stdio import Wire
 logger = logging.getLogger(__name__)
 
 ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
-# Of the reader: a read may hold 2,000 starts, and what else is to be done waits meanwhile. With longer turns one core
-# is idle while the server starts children, and the other while it tells their ends.
-TURN_SECONDS: Final = 0.001
+# Of the reader: a read may hold 2,000 starts, and what else is to be done waits meanwhile. One start takes longer: else
+# one core is idle while the server starts children, and the other while it tells their ends.
+TURN_SECONDS: Final = 0.0003
 _LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
 # Requests behind 4 MiB of answers, when the client has closed its end already: they are begun as long as it reads,
 UNREAD_SECONDS: Final = 1.2  # which it does not if it has taken nothing for so long,
