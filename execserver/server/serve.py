@@ -26,8 +26,8 @@ from execserver.server.stdio import Wire
 logger = logging.getLogger(__name__)
 
 ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
-# Of the reader: a read may hold 2,000 starts, and what else is to be done waits meanwhile. One start takes longer: else
-# one core is idle while the server starts children, and the other while it tells their ends.
+# Of the reader: a read may hold 2,000 starts, and what else is to be done waits meanwhile. One start takes longer than
+# this and ends the turn: with more, one core is idle while children are started, the other while their ends are told.
 TURN_SECONDS: Final = 0.0003
 _LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
 # Requests behind 4 MiB of answers, when the client has closed its end already: they are begun as long as it reads,
