@@ -4,8 +4,6 @@ With `pybase64` (extra ``fast``), which uses SIMD, where it is installed; else m
 64 KiB where `binascii` takes 68, and 30 µs to decode them where `binascii` takes 100.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 try:
@@ -13,16 +11,7 @@ try:
 except ImportError:  # the extra `fast`
     pybase64 = None  # type: ignore[assignment]
 
-
-def _choose_encoder() -> tuple[Callable[[bytes], bytes], bytes]:
-    if pybase64 is not None:
-        return pybase64.b64encode, b'"'
-    return msgspec.json.Encoder().encode, b""
-
-
-# Either gives all but the quote of a JSON string, to be put before it and behind. What msgspec encodes has its quotes,
-# and without them would be a copy of 87 KiB.
-encode_member, QUOTE = _choose_encoder()
+encode_fast = None if pybase64 is None else pybase64.b64encode
 
 
 def encode_text(data: bytes | bytearray | memoryview) -> str:

@@ -16,14 +16,13 @@ both = pytest.mark.parametrize("one", [FAST, PLAIN], ids=["fast", "plain"])
 
 
 def test_both_are_tested() -> None:
-    assert (FAST.pybase64 is None, PLAIN.pybase64) == (False, None)
+    assert (FAST.encode_fast is None, PLAIN.encode_fast) == (False, None)
 
 
 @both
 @given(st.binary(max_size=1000))
 def test_it_is_standard_base64_padded(one: ModuleType, data: bytes) -> None:
     text = base64.b64encode(data)
-    assert one.QUOTE + one.encode_member(data) + one.QUOTE == b'"%b"' % text
     assert one.encode_text(memoryview(data)) == text.decode()
     assert one.decode_text(text.decode()) == one.decode_text(memoryview(text)) == data
 
