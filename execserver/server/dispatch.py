@@ -1,4 +1,4 @@
-"""jsonrpcserver under trio: the call of a handler, the mapping of errors, the building of answers. No I/O.
+"""jsonrpcserver under trio: the call of a handler, the mapping of errors, and our envelope around it. No I/O.
 
 The library's ``async_dispatch`` calls ``asyncio.gather``, which under trio does not crash but *answers* -32000. Its
 `call` is a plain coroutine with no checkpoint of its own, and is what we await. (What the library does before it, to
@@ -16,18 +16,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import msgspec
-from jsonrpcserver import JsonRpcError, Success
+from jsonrpcserver import JsonRpcError
+from jsonrpcserver import Success as Returned
 from jsonrpcserver.async_dispatcher import call
-from jsonrpcserver.dispatcher import to_response
 from jsonrpcserver.request import Request
-from jsonrpcserver.response import to_serializable_one
-from jsonrpcserver.result import Result
+from jsonrpcserver.result import Left, Result  # type: ignore[attr-defined]  # it is oslash's, and used there
 from jsonrpcserver.sentinels import NOCONTEXT
 from msgspec import Raw
 
 from execserver.server.method import Method
 from execserver.wire.base import Message
-from execserver.wire.envelope import ErrorObject, Failure, Id, encode_line
+from execserver.wire.envelope import ErrorObject, Failure, Id, Success, encode_line
 from execserver.wire.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, Fault, Kind, describe_problem
 
 logger = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class Dispatcher:
         callee = self._callees.get(method) or self._load(method)
         result = await call(request, NOCONTEXT, cast(Any, callee))  # whose declared type does not await
         try:
-            return encode_line(to_serializable_one(cast(Any, to_response(request, result))))
+            return encode_line(_envelop(request_id, result))
         except (UnicodeEncodeError, RecursionError):  # a lone surrogate in a name of the system; deep metadata
             logger.exception("the answer of %s cannot be encoded", method)
             failure = ErrorObject(INTERNAL_ERROR, "internal error", {"kind": "internalError"})
@@ -72,13 +71,20 @@ class Dispatcher:
         return callee
 
 
+def _envelop(request_id: Id, result: Any) -> Success | Failure:
+    """The answer with a `Result`. The library's `to_response` and `to_serializable_one` take 1.2 us for it, not 0.1."""
+    if isinstance(result, Left):
+        return Failure(request_id, ErrorObject(*result._error))
+    return Success(request_id, result._value.result)
+
+
 def _adapt(name: str, method: Method) -> Callee:
     decode = msgspec.json.Decoder(method.params).decode
     handle = method.handle
 
     async def callee(params: Raw | Message) -> Result:
         try:
-            return Success(await handle(decode(params) if isinstance(params, Raw) else params))
+            return Returned(await handle(decode(params) if isinstance(params, Raw) else params))
         except Fault as fault:
             raise JsonRpcError(fault.code, fault.message, fault.data) from None
         except (msgspec.DecodeError, RecursionError) as error:

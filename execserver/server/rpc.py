@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_PARAMS = Raw(b"{}")
+_NULL = Raw(b"null")
 # What ends or watches processes must work most of all when a client has filled the server with requests.
 NEVER_BUSY = frozenset({"process/terminate", "process/signal", "ping"})
 
@@ -100,7 +101,7 @@ class Rpc:
             self._notice(incoming.method)
             return None
         assert not isinstance(incoming.id, float | msgspec.UnsetType)  # decode_request refuses them
-        params = NO_PARAMS if incoming.params is UNSET or _is_null(incoming.params) else incoming.params
+        params = NO_PARAMS if incoming.params is UNSET or incoming.params == _NULL else incoming.params
         return self._answer(incoming.id, incoming.method, params)
 
     async def finish(self, unfinished: Unfinished) -> bytes:
@@ -172,7 +173,3 @@ class Rpc:
 
 def _failure(request_id: Id | None, fault: Fault) -> bytes:
     return encode_line(Failure(request_id, ErrorObject(fault.code, fault.message, fault.data)))
-
-
-def _is_null(raw: Raw) -> bool:
-    return bytes(memoryview(raw)[:5]) == b"null"  # without a copy of what may be 64 MiB

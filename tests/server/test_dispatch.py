@@ -9,10 +9,8 @@ import jsonrpcserver
 import pytest
 import trio
 from jsonrpcserver.async_dispatcher import call
-from jsonrpcserver.dispatcher import to_response
 from jsonrpcserver.request import Request
-from jsonrpcserver.response import to_serializable_one
-from jsonrpcserver.result import Result
+from jsonrpcserver.result import Left, Result  # type: ignore[attr-defined]  # it is oslash's, and used there
 from jsonrpcserver.sentinels import NOCONTEXT
 from msgspec import Raw
 
@@ -69,18 +67,15 @@ def test_contract_a_json_rpc_error_becomes_an_error_with_its_code_message_and_da
 
     request = Request("m", [b"{}"], "id")
     result = driven(call(request, NOCONTEXT, cast(Any, fail)))
-    assert to_serializable_one(to_response(request, result)) == {
-        "jsonrpc": "2.0",
-        "error": {"code": -5, "message": "message", "data": {"kind": "x"}},
-        "id": "id",
-    }
+    assert isinstance(result, Left)
+    assert tuple(cast(Any, result)._error) == (-5, "message", {"kind": "x"})
 
 
-def test_contract_success_to_response_and_to_serializable_one_make_an_answer_of_a_result_as_it_is() -> None:
-    result = Empty()
-    answer: Any = to_serializable_one(to_response(Request("m", [], 7), jsonrpcserver.Success(result)))
-    assert answer == {"jsonrpc": "2.0", "result": result, "id": 7}
-    assert answer["result"] is result
+def test_contract_success_is_no_left_and_keeps_its_value_as_it_is() -> None:
+    value = Empty()
+    result: Any = jsonrpcserver.Success(value)
+    assert not isinstance(result, Left)
+    assert result._value.result is value
 
 
 def test_contract_nocontext_leaves_the_params_alone() -> None:
