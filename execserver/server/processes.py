@@ -58,6 +58,7 @@ class Processes:
         # Of those that are, where members of their group live on. By id and pid: either may be another's by now.
         self._leaderless: dict[tuple[str, int], Ending] = {}
         self._fed: set[Process] = set()  # since the last `read_ahead`
+        self._newest: Child | None = None  # started since the last `newest_has_ended`
         self.retention = Retention(retain_seconds, self._forget)
         self.methods = {
             "process/start": Method(wire.StartParams, self.start),
@@ -96,7 +97,7 @@ class Processes:
             pipe_stdin=params.pipe_stdin,
             merge_stderr=params.merge_stderr,
         )
-        child = self._spawn(command)
+        child = self._newest = self._spawn(command)
         record = Record(
             params,
             pid=child.pid,
@@ -182,6 +183,11 @@ class Processes:
         for process in self._fed:
             process.read_ahead()
         self._fed.clear()
+
+    def newest_has_ended(self) -> bool:
+        """Whether the child that was started last has ended already. Of each child this is told once. Never yields."""
+        newest, self._newest = self._newest, None
+        return newest is not None and newest.has_ended()
 
     def stop_all(self, grace: float, drain: float) -> None:
         """Stop every group that has a member, be its process running, retained or forgotten."""

@@ -27,8 +27,10 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_BYTES: Final = 4 * 1024 * 1024  # queued beyond this, no further request is begun
 # Of the reader: a read may hold 2,000 starts, and what else is to be done waits meanwhile. One start takes longer than
-# this and ends the turn: with more, one core is idle while children are started, the other while their ends are told.
+# this and ends the turn, so that the ends of other children are told while that child runs. But if it has ended already
+# (it was given this core, and we waited for it) another is started: else nothing runs beside us.
 TURN_SECONDS: Final = 0.0003
+STARTING_SECONDS: Final = 0.0015  # and not for longer
 _LOOK_SECONDS: Final = 0.2  # between looks for the end of input behind requests that are not read
 # Requests behind 4 MiB of answers, when the client has closed its end already: they are begun as long as it reads,
 UNREAD_SECONDS: Final = 1.2  # which it does not if it has taken nothing for so long,
@@ -73,7 +75,7 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
             async with trio.open_nursery() as requests:
                 session = Session(processes, outbox, requests, lambda: end("shutdown"))
                 rpc = Rpc(session, session.initialize, max_in_flight=limits.max_in_flight)
-                reader = _Reader(wire, rpc, outbox, requests, limits.max_line_bytes, processes.read_ahead, host.prepare)
+                reader = _Reader(wire, rpc, outbox, requests, limits.max_line_bytes, processes, host.prepare)
                 with reading:
                     await reader.run()
                     end("end of file")
@@ -112,16 +114,16 @@ class _Reader:
         outbox: Outbox,
         requests: trio.Nursery,
         max_line_bytes: int,
-        read_ahead: Callable[[], None],
+        processes: Processes,
         prepare: Callable[[], None],
     ) -> None:
-        """``read_ahead`` is called behind the last of the lines that came together, ``prepare`` behind the answers."""
+        """``prepare`` is called behind the answers to the lines that came together."""
         self._wire = wire
         self._rpc = rpc
         self._outbox = outbox
         self._requests = requests
         self._splitter = LineSplitter(max_line_bytes)
-        self._read_ahead = read_ahead
+        self._processes = processes
         self._prepare = prepare
         self.input_ended_at: float | None = None  # where that was seen before it was read
 
@@ -131,17 +133,17 @@ class _Reader:
             data = await self._wire.receive()
             lines = self._splitter.feed(data) if data else self._splitter.finish()
             self._outbox.cork()  # one write for the answers to one read
-            turn_ends = time.monotonic() + TURN_SECONDS
+            began = time.monotonic()
             for line in lines:
                 self._begin(line)
-                if time.monotonic() > turn_ends:
+                if self._turn_is_over(time.monotonic() - began):
                     self._outbox.flush()
                     await trio.lowlevel.checkpoint()
                     self._outbox.cork()
-                    turn_ends = time.monotonic() + TURN_SECONDS
+                    began = time.monotonic()
                 if self._outbox.backlog > ANSWERS_BYTES and not await self._wait_for_client():
                     return
-            self._read_ahead()
+            self._processes.read_ahead()
             lines, line = [], b""  # neither is kept while waiting for the next
             self._outbox.flush()
             if not data:
@@ -156,6 +158,9 @@ class _Reader:
             self._requests.start_soon(self._finish, outcome)
         elif outcome is not None:
             self._outbox.post(outcome)
+
+    def _turn_is_over(self, seconds: float) -> bool:
+        return seconds > TURN_SECONDS and (seconds > STARTING_SECONDS or not self._processes.newest_has_ended())
 
     async def _finish(self, unfinished: Unfinished) -> None:
         try:

@@ -105,6 +105,32 @@ async def test_requests_that_take_long_to_begin_let_others_run_in_between(
     assert [write.count(b"\n") for write in peer.wire.writes[before:]] == [1] * 10
 
 
+@pytest.mark.parametrize(
+    ("ends_at_once", "longest", "answered_together"), [(True, 1000.0, 10), (True, -1.0, 1), (False, 1000.0, 1)]
+)
+async def test_starts_go_on_while_what_was_started_is_over_already(
+    peer: Peer,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    ends_at_once: bool,
+    longest: float,
+    answered_together: int,
+) -> None:
+    monkeypatch.setattr("execserver.server.serve.TURN_SECONDS", -1.0)  # each start takes longer
+    monkeypatch.setattr("execserver.server.serve.STARTING_SECONDS", longest)
+    for child in peer.expect_starts(10):
+        if ends_at_once:
+            child.exits()
+    before = len(peer.wire.writes)
+    starts = [
+        {"id": id, "method": "process/start", "params": {"processId": f"p{id}", "argv": ["x"]}} for id in range(10)
+    ]
+    peer.wire.send(b"".join(json.dumps(start).encode() + b"\n" for start in starts))
+    await wait_all_tasks_blocked()
+    answers = [write.count(b'"result"') for write in peer.wire.writes[before:] if b'"result"' in write]
+    assert answers == [answered_together] * (10 // answered_together)
+
+
 async def test_an_oversized_line_is_refused_and_the_next_is_served(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:

@@ -99,6 +99,12 @@ class Peer:
         self.children[process_id] = child
         return child
 
+    def expect_starts(self, count: int) -> list[FakeChild]:
+        """Give the children of the next starts."""
+        children = [FakeChild() for _ in range(count)]
+        self._next_children.extend(children)
+        return children
+
     async def start_unanswered(self, process_id: str, child: FakeChild | None = None, **params: Any) -> None:
         """Start a process while nothing comes out."""
         child = self.children[process_id] = child or FakeChild()
