@@ -14,6 +14,7 @@ from execserver.server.family import Family
 from execserver.server.guardian import Guardian
 from execserver.server.kernel import child_signals, descriptor_limit, prepare_process
 from execserver.server.limits import DEFAULTS, Limits
+from execserver.server.scheduling import ask_for_short_slices
 from execserver.server.serve import Host, serve
 from execserver.server.stderr import log_to_stderr
 from execserver.server.stdio import StdioWire, take_wire
@@ -30,6 +31,7 @@ def run_daemon(limits: Limits = DEFAULTS, *, log_level: str = "warning") -> None
         sys.exit("execserver: the daemon needs Linux 5.3 or newer (pidfd_open)")
     prepare_process()
     descriptor_limit.raise_ours()
+    ask_for_short_slices()
     log_to_stderr(log_level)
     with take_wire() as wire:
         trio.run(_serve, wire, limits)

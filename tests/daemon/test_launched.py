@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from execserver.server.scheduling import SLICE_NANOSECONDS, read_attributes
 from tests.daemon.launching import COMMAND, environment, launch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits are read from /proc")
@@ -18,6 +19,13 @@ def given_limit(pid: int) -> list[str]:
     """The soft limit of open descriptors of a process, and the hard one."""
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
     return next(line for line in lines if line.startswith("Max open files")).split()[3:5]
+
+
+def slice_of(pid: int) -> int:
+    """Nanoseconds."""
+    attributes = read_attributes(pid)
+    assert attributes is not None
+    return int(attributes.slice)
 
 
 async def test_more_processes_run_than_the_soft_limit_of_descriptors_has_room_for() -> None:
@@ -38,6 +46,28 @@ async def test_a_thread_that_was_there_before_takes_no_end_of_a_child_from_the_d
         for number in range(100):
             await client.run(f"p{number}", ["true"])
         await client.run("leaves", ["sh", "-c", "setsid sh -c 'exec >/dev/null 2>&1; sleep 0.1' &"])
+
+
+@pytest.mark.parametrize("nice", [0, 5, -5])  # the last needs root, and without it is as the first
+async def test_the_daemon_asks_for_short_slices_for_itself_alone(nice: int) -> None:
+    usual = slice_of(0)
+    async with launch(wrapper=["nice", "-n", str(nice)]) as client:
+        started = await client.start("p", ["sleep", "1000"])
+        given = os.getpriority(os.PRIO_PROCESS, client.pid)
+        assert slice_of(client.pid) == (min(usual, SLICE_NANOSECONDS) if given >= 0 else usual)  # 0 before Linux 6.12
+        assert slice_of(started["pid"]) == usual
+        assert os.getpriority(os.PRIO_PROCESS, started["pid"]) == given
+        client.survivors_allowed = True  # the end of the session stops it
+
+
+async def test_another_policy_of_the_scheduler_is_left_alone_and_inherited() -> None:
+    policy = "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))"
+    choose = f"import os, sys; {policy}; os.execvp(sys.argv[1], sys.argv[1:])"
+    async with launch(wrapper=[sys.executable, "-c", choose]) as client:
+        started = await client.start("p", ["sleep", "1000"])
+        assert slice_of(client.pid) == slice_of(0)
+        assert os.sched_getscheduler(started["pid"]) == os.SCHED_BATCH
+        client.survivors_allowed = True  # the end of the session stops it
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])

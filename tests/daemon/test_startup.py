@@ -38,6 +38,7 @@ OURS = {
     "execserver.server.record",
     "execserver.server.retention",
     "execserver.server.rpc",
+    "execserver.server.scheduling",
     "execserver.server.serve",
     "execserver.server.session",
     "execserver.server.spawn",
