@@ -135,7 +135,6 @@ class PosixChild:
         """See `Child`."""
         _, status, usage = os.wait4(self.pid, 0)
         self._reaped = True
-        self._kin.note_reaped(self)
         code = os.waitstatus_to_exitcode(status)
         return Ended(
             exit_code=code if code >= 0 else 128 - code,
@@ -144,6 +143,10 @@ class PosixChild:
             user_seconds=usage.ru_utime,
             system_seconds=usage.ru_stime,
         )
+
+    def report_reaped(self) -> None:
+        """See `Child`."""
+        self._kin.note_reaped(self)
 
     def signal_group(self, number: int) -> bool:
         """See `Child`."""

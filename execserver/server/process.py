@@ -22,13 +22,7 @@ from execserver.server.outbox import Outbox
 from execserver.server.record import Record
 from execserver.server.stdin import Delivery, Stdin
 from execserver.wire.base import to_seconds
-from execserver.wire.process import (
-    Closed,
-    CloseReason,
-    Exited,
-    StartParams,
-    Usage,
-)
+from execserver.wire.process import Closed, CloseReason, Exited, StartParams, Usage
 
 LARGE_BYTES: Final = 8 * 1024  # a stream whose last chunk was this large waits for its turn before the next
 # EIO follows a session leader's end within 1 ms, unless a descendant ignores SIGHUP and so keeps the terminal.
@@ -86,6 +80,7 @@ class Process:
                     await trio.lowlevel.cancel_shielded_checkpoint()  # pumps may be about to find the end of file
                 if self._open:
                     self._reap()
+                    self.child.report_reaped()
             self._close_if_over()
         except BaseException:
             self.child.signal_group(signal.SIGKILL)
@@ -181,13 +176,16 @@ class Process:
         if self._open or self.log.closed_seq is not None or not self.child.has_ended():
             return
         self._outbox.cork()
+        ends = self.running
         try:
-            if self.running:
+            if ends:
                 self._reap()
             self._announce_closed()
             self._retain(self)
         finally:
             self._outbox.flush()
+            if ends:
+                self.child.report_reaped()
 
     def _reap(self) -> None:
         """Learn how the child ended, and what of its own is still to be read before that may be told."""

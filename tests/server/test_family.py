@@ -54,6 +54,7 @@ async def test_an_orphan_is_reaped_when_it_ends(guarded: Guarded) -> None:
         with trio.fail_after(SECONDS):
             await child.wait_ended()
         child.reap()
+        child.report_reaped()
         found = task(fled)
         assert found is not None
         assert not found.zombie
@@ -118,6 +119,7 @@ async def test_the_guardian_learns_of_the_end_of_a_group_when_its_last_member_ha
         with trio.fail_after(SECONDS):
             await leader.wait_ended()
         leader.reap()
+        leader.report_reaped()
         other = guarded.family.spawn(shell("exit 0"))
         await ended(other)
         assert guarded.ends() == [alone.pid, other.pid]

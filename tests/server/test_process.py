@@ -85,6 +85,7 @@ async def following(child: FakeChild, *, room: int | None = None, **params: Any)
                 await it.process.log.wait_for_append()
         await wait_all_tasks_blocked()
         assert child.closed
+        assert child.reported
         assert it.retained == [it.process]
         nursery.cancel_scope.cancel()
 
@@ -162,6 +163,21 @@ async def test_a_child_that_has_ended_is_reaped_although_its_owner_is_cancelled(
         nursery.cancel_scope.cancel()
     assert child.reaped
     assert it.kinds() == ["exited"]
+
+
+async def test_the_client_hears_of_the_end_before_the_kin() -> None:
+    child = FakeChild()
+    told: list[list[str]] = []
+    really_report = child.report_reaped
+
+    def report_reaped() -> None:
+        really_report()
+        told.append(it.kinds())
+
+    child.report_reaped = report_reaped  # type: ignore[method-assign]
+    async with following(child) as it:
+        child.exits()
+    assert told == [["exited", "closed"]]
 
 
 async def test_the_exit_does_not_wait_for_who_holds_the_streams() -> None:

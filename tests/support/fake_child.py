@@ -101,6 +101,7 @@ class FakeChild:
         self.escaped = escaped
         self.closed = False
         self.reaped = False
+        self.reported = False  # to its kin, that it was reaped
         self.ended: Ended | None = None
         self._ignores = ignores
         self._uninterruptible = uninterruptible
@@ -169,6 +170,11 @@ class FakeChild:
         assert not self.reaped
         self.reaped = True
         return self.ended
+
+    def report_reaped(self) -> None:
+        assert self.reaped
+        assert not self.reported
+        self.reported = True
 
     def signal_group(self, number: int) -> bool:
         if not self.has_group():

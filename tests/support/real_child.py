@@ -86,6 +86,8 @@ async def ended(child: Child) -> Ended:
     with trio.fail_after(SECONDS):
         await child.wait_ended()
     try:
-        return child.reap()
+        how = child.reap()
+        child.report_reaped()
+        return how
     finally:
         child.close()
