@@ -44,7 +44,7 @@ class Process:
     ) -> None:
         """Nothing happens until `supervise` runs. ``nursery`` outlives the process.
 
-        ``retain`` is called at the close, before anybody can hear of that.
+        ``retain`` is called at the close, before anything else can be done about it.
         """
         self.record = record
         self.child = child
@@ -146,10 +146,10 @@ class Process:
                     break
                 finally:
                     self._awaited.discard(source)
-        source.close()
         self._open.remove(source)
         self._settle(source)
         self._close_if_over()  # the last one nearly always ends with the child, and the owner is two passes away
+        source.close()
 
     def _take(self, source: Source, data: bytes) -> None:
         """Number a chunk, push it, keep it. A checkpoint here would let another event take its place."""
@@ -181,11 +181,11 @@ class Process:
             if ends:
                 self._reap()
             self._announce_closed()
-            self._retain(self)
         finally:
             self._outbox.flush()
             if ends:
                 self.child.report_reaped()
+        self._retain(self)
 
     def _reap(self) -> None:
         """Learn how the child ended, and what of its own is still to be read before that may be told."""
