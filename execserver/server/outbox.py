@@ -77,6 +77,10 @@ class Outbox:
         """Gather what is posted until `flush`: one write for the answers to one read."""
         self._corked = True
 
+    def uncork(self) -> None:
+        """Gather no more. What was gathered leaves with the next line that is posted, or by `flush`."""
+        self._corked = False
+
     def flush(self) -> None:
         """Write what the sink takes now. Never yields."""
         self._corked = False

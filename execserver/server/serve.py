@@ -125,10 +125,17 @@ class _Reader:
         self._splitter = LineSplitter(max_line_bytes)
         self._processes = processes
         self._prepare = prepare
+        self._answered = 0  # by the end of the last turn, bytes
         self.input_ended_at: float | None = None  # where that was seen before it was read
 
     async def run(self) -> None:
         """Return at end of file."""
+        try:
+            await self._read_lines()
+        finally:
+            self._outbox.flush()
+
+    async def _read_lines(self) -> None:
         while True:
             data = await self._wire.receive()
             lines = self._splitter.feed(data) if data else self._splitter.finish()
@@ -137,7 +144,7 @@ class _Reader:
             for line in lines:
                 self._begin(line)
                 if self._turn_is_over(time.monotonic() - began):
-                    self._outbox.flush()
+                    self._end_turn()
                     await trio.lowlevel.checkpoint()
                     self._outbox.cork()
                     began = time.monotonic()
@@ -158,6 +165,14 @@ class _Reader:
             self._requests.start_soon(self._finish, outcome)
         elif outcome is not None:
             self._outbox.post(outcome)
+
+    def _end_turn(self) -> None:
+        """Leave the answers to the write of whoever has something to say now. They wait for one turn at most."""
+        if self._outbox.written < self._answered:
+            self._outbox.flush()
+        else:
+            self._outbox.uncork()
+        self._answered = self._outbox.posted
 
     def _turn_is_over(self, seconds: float) -> bool:
         return seconds > TURN_SECONDS and (seconds > STARTING_SECONDS or not self._processes.newest_has_ended())
