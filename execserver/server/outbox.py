@@ -41,7 +41,7 @@ class Outbox:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes | bytearray] = deque()
         self._current = NOTHING
         self._corked = False
         self._refused = trio.Event()  # the sink took no more: work for the writer task
@@ -62,7 +62,7 @@ class Outbox:
         """Whether `room` would not wait."""
         return self.backlog < FULL_BYTES
 
-    def post(self, line: bytes) -> int:
+    def post(self, line: bytes | bytearray) -> int:
         """Queue a line, write what can be written; return the position at which the line ends. Never yields."""
         self.posted += len(line)
         if self.lost is not None:

@@ -27,6 +27,7 @@ OURS = {
     "execserver.server.limits",
     "execserver.server.log",
     "execserver.server.method",
+    "execserver.server.openssl",
     "execserver.server.outbox",
     "execserver.server.paths",
     "execserver.server.pipes",

@@ -1,13 +1,15 @@
 """The lines are those that the schema says, with the extra `fast` and without it."""
 
 import json
+import random
+import sys
 from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execserver.server import push
+from execserver.server import openssl, push
 from execserver.server.child import CHUNK_BYTES
 from execserver.server.processes import MAX_ID_LENGTH
 from execserver.wire.envelope import Notification, encode_line
@@ -30,6 +32,28 @@ def test_an_output_line_is_what_the_encoder_makes_of_the_schema(
 ) -> None:
     said = encode_line(Notification("process/output", Output(process_id, seq, stream, data)))
     assert one.Pusher(process_id).output(seq, stream, data) == said
+
+
+@pytest.mark.parametrize("one", [FAST, PLAIN], ids=["fast", "plain"])
+@pytest.mark.parametrize("size", [*range(push._LONG_BYTES - 1, push._LONG_BYTES + 4), CHUNK_BYTES - 1, CHUNK_BYTES])
+@pytest.mark.parametrize("has_openssl", [True, False])
+def test_a_long_output_line_is_what_the_encoder_makes_of_the_schema(
+    one: ModuleType, size: int, has_openssl: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_openssl:
+        monkeypatch.setattr(openssl, "_find_encode_block", lambda: None)
+    data = random.Random(size).randbytes(size)
+    said = encode_line(Notification("process/output", Output("p", 7, "stderr", data)))
+    assert one.Pusher("p").output(7, "stderr", data) == said
+
+
+def test_a_python_without_openssl_has_no_other_base64_than_that_of_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "_hashlib", None)  # the import system's word for "not there"
+    openssl._find_encode_block.cache_clear()
+    try:
+        assert openssl.encode_between(b"head", b"data", b"tail") is None
+    finally:
+        openssl._find_encode_block.cache_clear()
 
 
 def test_exited_and_closed_are_notifications_with_every_member() -> None:
