@@ -121,6 +121,7 @@ class PosixChild:
         self._stdin = stdin
         self._kin = kin
         self._reaped = False
+        self._reported = False
         self._group_is_empty = False
 
     async def wait_ended(self) -> None:
@@ -146,7 +147,9 @@ class PosixChild:
 
     def report_reaped(self) -> None:
         """See `Child`."""
-        self._kin.note_reaped(self)
+        if self._reaped and not self._reported:
+            self._reported = True
+            self._kin.note_reaped(self)
 
     def signal_group(self, number: int) -> bool:
         """See `Child`."""

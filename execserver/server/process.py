@@ -44,7 +44,7 @@ class Process:
     ) -> None:
         """Nothing happens until `supervise` runs. ``nursery`` outlives the process.
 
-        ``retain`` is called at the close, before anything else can be done about it.
+        ``retain`` is called when the close has left; nothing yields in between, so no request sees it unretained.
         """
         self.record = record
         self.child = child
@@ -89,6 +89,7 @@ class Process:
             self.ending.note_streams_ended()
             self.stdin.end()
             self.child.close()
+            self.child.report_reaped()
 
     def write(self, data: bytes, write_id: str | None, closing: bool) -> Delivery:
         """Begin a write to stdin, see `Stdin.write`. Never yields."""
@@ -176,15 +177,13 @@ class Process:
         if self._open or self.log.closed_seq is not None or not self.child.has_ended():
             return
         self._outbox.cork()
-        ends = self.running
         try:
-            if ends:
+            if self.running:
                 self._reap()
             self._announce_closed()
         finally:
             self._outbox.flush()
-            if ends:
-                self.child.report_reaped()
+        self.child.report_reaped()  # this and the next need not be waited for, and nothing comes in between
         self._retain(self)
 
     def _reap(self) -> None:

@@ -44,7 +44,12 @@ class Followed:
         self.outbox = Outbox(wire)
         self.record = record(params)
         self.retained: list[Process] = []
-        self.process = Process(params, self.record, child, self.outbox, nursery, self.retained.append)
+        self.heard_when_retained = b""
+        self.process = Process(params, self.record, child, self.outbox, nursery, self._retain)
+
+    def _retain(self, process: Process) -> None:
+        self.retained.append(process)
+        self.heard_when_retained = bytes(self.wire.output)
 
     def params(self) -> list[dict[str, Any]]:
         return [json.loads(line)["params"] for line in self.wire.output.splitlines()]
@@ -165,7 +170,7 @@ async def test_a_child_that_has_ended_is_reaped_although_its_owner_is_cancelled(
     assert it.kinds() == ["exited"]
 
 
-async def test_the_client_hears_of_the_end_before_the_kin() -> None:
+async def test_the_client_hears_of_the_end_before_it_is_put_away() -> None:
     child = FakeChild()
     told: list[list[str]] = []
     really_report = child.report_reaped
@@ -177,7 +182,8 @@ async def test_the_client_hears_of_the_end_before_the_kin() -> None:
     child.report_reaped = report_reaped  # type: ignore[method-assign]
     async with following(child) as it:
         child.exits()
-    assert told == [["exited", "closed"]]
+    assert told[0] == ["exited", "closed"]
+    assert b"process/closed" in it.heard_when_retained
 
 
 async def test_the_exit_does_not_wait_for_who_holds_the_streams() -> None:
