@@ -35,7 +35,7 @@ class Attributes(ctypes.Structure):
 
 
 def ask_for_short_slices() -> None:
-    """Do so for this thread; children and other threads keep what they would have had.
+    """Do so for this thread; children and other threads get the system's own.
 
     Left as it is: a shorter slice that was given, another policy, and a nice value that is negative, which the kernel
     would not hand on to the children of one whose slice it must not hand on either.

@@ -11,6 +11,7 @@ try:
 except ImportError:  # the extra `fast`
     pybase64 = None  # type: ignore[assignment]
 
+# Gives bytes, without quotes. None without the extra: then whoever has much to encode has other ways.
 encode_fast = None if pybase64 is None else pybase64.b64encode
 
 

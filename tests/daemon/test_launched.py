@@ -24,8 +24,7 @@ def given_limit(pid: int) -> list[str]:
 def slice_of(pid: int) -> int:
     """Nanoseconds."""
     attributes = read_attributes(pid)
-    assert attributes is not None
-    return int(attributes.slice)
+    return 0 if attributes is None else int(attributes.slice)  # as before Linux 6.12
 
 
 async def test_more_processes_run_than_the_soft_limit_of_descriptors_has_room_for() -> None:

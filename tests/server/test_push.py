@@ -1,5 +1,6 @@
 """The lines are those that the schema says, with the extra `fast` and without it."""
 
+import _hashlib
 import json
 import random
 import sys
@@ -34,9 +35,10 @@ def test_an_output_line_is_what_the_encoder_makes_of_the_schema(
     assert one.Pusher(process_id).output(seq, stream, data) == said
 
 
-@pytest.mark.parametrize("one", [FAST, PLAIN], ids=["fast", "plain"])
+@pytest.mark.parametrize(
+    ("one", "has_openssl"), [(FAST, True), (PLAIN, True), (PLAIN, False)], ids=["fast", "openssl", "plain"]
+)
 @pytest.mark.parametrize("size", [*range(push._LONG_BYTES - 1, push._LONG_BYTES + 4), CHUNK_BYTES - 1, CHUNK_BYTES])
-@pytest.mark.parametrize("has_openssl", [True, False])
 def test_a_long_output_line_is_what_the_encoder_makes_of_the_schema(
     one: ModuleType, size: int, has_openssl: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,6 +47,11 @@ def test_a_long_output_line_is_what_the_encoder_makes_of_the_schema(
     data = random.Random(size).randbytes(size)
     said = encode_line(Notification("process/output", Output("p", 7, "stderr", data)))
     assert one.Pusher("p").output(7, "stderr", data) == said
+
+
+def test_openssl_is_called_where_the_hashes_of_python_are_linked_with_it() -> None:
+    line = openssl.encode_between(b"<", b"data", b">")
+    assert line == (b"<ZGF0YQ==>" if hasattr(_hashlib, "__file__") else None)
 
 
 def test_a_python_without_openssl_has_no_other_base64_than_that_of_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
