@@ -74,11 +74,11 @@ class Outbox:
         return self.posted
 
     def cork(self) -> None:
-        """Gather what is posted until `flush`: one write for the answers to one read."""
+        """Gather what is posted until `flush` or `uncork`: one write for the answers to one read."""
         self._corked = True
 
     def uncork(self) -> None:
-        """Gather no more. What was gathered leaves with the next line that is posted, or by `flush`."""
+        """Gather no more. What was gathered leaves with the next line that is posted, or by `flush`, which follows."""
         self._corked = False
 
     def flush(self) -> None:

@@ -125,17 +125,10 @@ class _Reader:
         self._splitter = LineSplitter(max_line_bytes)
         self._processes = processes
         self._prepare = prepare
-        self._answered = 0  # by the end of the last turn, bytes
         self.input_ended_at: float | None = None  # where that was seen before it was read
 
     async def run(self) -> None:
         """Return at end of file."""
-        try:
-            await self._read_lines()
-        finally:
-            self._outbox.flush()
-
-    async def _read_lines(self) -> None:
         while True:
             data = await self._wire.receive()
             lines = self._splitter.feed(data) if data else self._splitter.finish()
@@ -144,8 +137,7 @@ class _Reader:
             for line in lines:
                 self._begin(line)
                 if self._turn_is_over(time.monotonic() - began):
-                    self._end_turn()
-                    await trio.lowlevel.checkpoint()
+                    await self._let_others_run()
                     self._outbox.cork()
                     began = time.monotonic()
                 if self._outbox.backlog > ANSWERS_BYTES and not await self._wait_for_client():
@@ -166,13 +158,13 @@ class _Reader:
         elif outcome is not None:
             self._outbox.post(outcome)
 
-    def _end_turn(self) -> None:
-        """Leave the answers to the write of whoever has something to say now. They wait for one turn at most."""
-        if self._outbox.written < self._answered:
+    async def _let_others_run(self) -> None:
+        """The answers leave with the first thing that others say, one write less, and before the next turn."""
+        self._outbox.uncork()
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
             self._outbox.flush()
-        else:
-            self._outbox.uncork()
-        self._answered = self._outbox.posted
 
     def _turn_is_over(self, seconds: float) -> bool:
         return seconds > TURN_SECONDS and (seconds > STARTING_SECONDS or not self._processes.newest_has_ended())

@@ -34,7 +34,8 @@ class Refused(Exception):
 class Peer:
     """``commands`` is what was spawned; ``ended`` is set when `serve` has returned.
 
-    ``prepared`` is how much of the wire had been written when the server last made ready for another spawn.
+    ``prepared`` is how much of the wire had been written when the server last made ready for another spawn,
+    ``written_at_spawns`` how much when it made each.
     """
 
     def __init__(self, limits: Limits = DEFAULTS) -> None:
@@ -45,6 +46,7 @@ class Peer:
         self.swept_at: list[float] = []
         self.end_session: Callable[[str], None] = lambda cause: None
         self.prepared = 0
+        self.written_at_spawns: list[int] = []
         self._limits = limits
         self._next_children: deque[FakeChild | Fault] = deque()
         self._next_id = 0
@@ -162,6 +164,7 @@ class Peer:
 
     def _spawn(self, command: Command) -> Child:
         self.commands.append(command)
+        self.written_at_spawns.append(len(self.wire.output))
         child = self._next_children.popleft() if self._next_children else FakeChild(tty=bool(command.size))
         if isinstance(child, Fault):
             raise child
