@@ -78,7 +78,7 @@ class Child(Protocol):
         ...
 
     def report_reaped(self) -> None:
-        """Tell the kin if it was reaped, once. It takes 20 us, for which who waits for the exit need not wait."""
+        """Tell the kin, once, if it was reaped. It takes 20 us, for which who waits for the exit need not wait."""
         ...
 
     def signal_group(self, number: int) -> bool:

@@ -71,6 +71,19 @@ async def test_it_has_ended_from_then_on() -> None:
     assert child.has_ended()
 
 
+async def test_its_kin_hears_that_it_was_reaped_once_and_not_before() -> None:
+    child = start(command("true"))
+    with trio.fail_after(SECONDS):
+        await child.wait_ended()
+    child.report_reaped()
+    assert KIN.reaped == []
+    child.reap()
+    child.report_reaped()
+    child.report_reaped()
+    assert KIN.reaped == [child.pid]
+    child.close()
+
+
 async def test_its_end_does_not_wait_for_whoever_holds_its_pipes() -> None:
     child = start(shell("sleep 1000 & echo $!"))
     with trio.fail_after(SECONDS):
