@@ -14,15 +14,15 @@ from typing import Final
 
 import trio
 
-from execserver.server import push
 from execserver.server.child import CHUNK_BYTES, Child, Source
 from execserver.server.ending import Ending
 from execserver.server.idleness import Idleness
 from execserver.server.outbox import Outbox
+from execserver.server.push import Pusher
 from execserver.server.record import Record
 from execserver.server.stdin import Delivery, Stdin
 from execserver.wire.base import to_seconds
-from execserver.wire.process import Closed, CloseReason, Exited, StartParams, Usage
+from execserver.wire.process import CloseReason, StartParams
 
 LARGE_BYTES: Final = 8 * 1024  # a stream whose last chunk was this large waits for its turn before the next
 # EIO follows a session leader's end within 1 ms, unless a descendant ignores SIGHUP and so keeps the terminal.
@@ -55,7 +55,7 @@ class Process:
         self._outbox = outbox
         self._nursery = nursery
         self._retain = retain
-        self._pusher = push.Pusher(params.process_id)
+        self._pusher = Pusher(params.process_id)
         self._started = trio.current_time()
         self._duration = 0.0
         self._open = list(child.sources)
@@ -219,17 +219,8 @@ class Process:
     def _announce_exited(self) -> None:
         ended = self.record.ended
         assert ended is not None
-        event = Exited(
-            process_id=self.record.process_id,
-            seq=self.log.append_exited(ended.exit_code),
-            exit_code=ended.exit_code,
-            signal=ended.signal,
-            core_dumped=ended.core_dumped,
-            reason=self.ending.stop_reason or ("exit" if ended.signal is None else "signal"),
-            duration_ms=round(self._duration * 1000),
-            usage=Usage(user_ms=round(ended.user_seconds * 1000), system_ms=round(ended.system_seconds * 1000)),
-        )
-        self._outbox.post(push.exited(event))
+        seq = self.log.append_exited(ended.exit_code)
+        self._outbox.post(self._pusher.exited(seq, ended, self.ending.stop_reason, self._duration))
         if self._drain_seconds is not None:
             self.ending.bound_drain(self._drain_seconds)
         if self.ending.stop_reason is not None:
@@ -237,11 +228,5 @@ class Process:
 
     def _announce_closed(self) -> None:
         reason: CloseReason = "endOfFile" if self._cut_at is None else "drainTimeout"
-        event = Closed(
-            process_id=self.record.process_id,
-            seq=self.log.append_closed(),
-            stdout_bytes=self.log.stdout_bytes,
-            stderr_bytes=self.log.stderr_bytes,
-            reason=reason,
-        )
-        self._outbox.post(push.closed(event))
+        seq = self.log.append_closed()
+        self._outbox.post(self._pusher.closed(seq, self.log.stdout_bytes, self.log.stderr_bytes, reason))

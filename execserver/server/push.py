@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 
+from execserver.server.child import Ended
 from execserver.server.openssl import encode_between
 from execserver.wire.base64 import encode_fast
 from execserver.wire.envelope import Notification, encode_line
-from execserver.wire.process import Closed, Exited, Output, Stream
+from execserver.wire.process import Closed, CloseReason, Exited, ExitReason, Output, Stream, Usage
 
 _LONG_BYTES: Final = 8 * 1024  # of a chunk: below it msgspec is as fast as OpenSSL
 _START = b'%b%d,"stream":"%b","chunk":"'
@@ -39,12 +40,21 @@ class Pusher:
                 return line
         return encode_line(Notification("process/output", Output(self._process_id, seq, stream, data)))
 
+    def exited(self, seq: int, ended: Ended, stop_reason: ExitReason | None, seconds: float) -> bytes:
+        """The line for the exit, after so many seconds; ``stop_reason`` is None where nobody stopped the process."""
+        event = Exited(
+            process_id=self._process_id,
+            seq=seq,
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+            core_dumped=ended.core_dumped,
+            reason=stop_reason or ("exit" if ended.signal is None else "signal"),
+            duration_ms=round(seconds * 1000),
+            usage=Usage(user_ms=round(ended.user_seconds * 1000), system_ms=round(ended.system_seconds * 1000)),
+        )
+        return encode_line(Notification("process/exited", event))
 
-def exited(event: Exited) -> bytes:
-    """The line for the exit."""
-    return encode_line(Notification("process/exited", event))
-
-
-def closed(event: Closed) -> bytes:
-    """The line for the close."""
-    return encode_line(Notification("process/closed", event))
+    def closed(self, seq: int, stdout_bytes: int, stderr_bytes: int, reason: CloseReason) -> bytes:
+        """The line for the close."""
+        event = Closed(self._process_id, seq, stdout_bytes, stderr_bytes, reason)
+        return encode_line(Notification("process/closed", event))

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from execserver.server import openssl, push
-from execserver.server.child import CHUNK_BYTES
+from execserver.server.child import CHUNK_BYTES, Ended
 from execserver.server.processes import MAX_ID_LENGTH
 from execserver.wire.envelope import Notification, encode_line
-from execserver.wire.process import Closed, Exited, Output, Stream, Usage
+from execserver.wire.process import ExitReason, Output, Stream
 from tests.support.plain import import_without_fast
 
 FAST: ModuleType = push
@@ -64,8 +64,8 @@ def test_a_python_without_openssl_has_no_other_base64_than_that_of_msgspec(monke
 
 
 def test_exited_and_closed_are_notifications_with_every_member() -> None:
-    line = push.exited(Exited("p", 2, 137, False, "SIGKILL", False, "terminated", 5, Usage(1, 2)))
-    assert json.loads(line) == {
+    ended = Ended(exit_code=137, signal="SIGKILL", core_dumped=False, user_seconds=0.001, system_seconds=0.002)
+    assert json.loads(push.Pusher("p").exited(2, ended, "terminated", 0.0051)) == {
         "jsonrpc": "2.0",
         "method": "process/exited",
         "params": {
@@ -80,11 +80,27 @@ def test_exited_and_closed_are_notifications_with_every_member() -> None:
             "usage": {"userMs": 1, "systemMs": 2},
         },
     }
-    assert json.loads(push.closed(Closed("p", 3, 10, 0, "endOfFile"))) == {
+    assert json.loads(push.Pusher("p").closed(3, 10, 0, "endOfFile")) == {
         "jsonrpc": "2.0",
         "method": "process/closed",
         "params": {"processId": "p", "seq": 3, "stdoutBytes": 10, "stderrBytes": 0, "reason": "endOfFile"},
     }
+
+
+@pytest.mark.parametrize(
+    ("signal", "stop_reason", "said"),
+    [
+        (None, None, "exit"),
+        ("SIGSEGV", None, "signal"),
+        (None, "timeout", "timeout"),
+        ("SIGTERM", "timeout", "timeout"),
+    ],
+)
+def test_why_a_process_ended_is_why_it_was_stopped_or_else_how(
+    signal: str | None, stop_reason: ExitReason | None, said: str
+) -> None:
+    ended = Ended(exit_code=0, signal=signal, core_dumped=False, user_seconds=0, system_seconds=0)
+    assert json.loads(push.Pusher("p").exited(1, ended, stop_reason, 0))["params"]["reason"] == said
 
 
 def test_no_line_is_longer_than_a_mebibyte() -> None:
