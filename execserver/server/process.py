@@ -1,15 +1,14 @@
 """One process, from its spawn to its close, and the one task that owns it: `Process.supervise`.
 
-The rules (wire, section 3). Everything that the child itself wrote is numbered before its exit: what its streams
-hold at that moment (FIONREAD) is *owed*, and when that much has been read `exited` takes its number. It never waits
-for end of file, since a descendant may hold a pipe for ever. `closed` comes when every stream is at end of file, or
-when the drain is over. Handlers only read this state, stop it, or write stdin.
+The rules (wire, section 3). All that the child itself wrote is numbered before its exit: what its streams hold then
+(FIONREAD) is *owed*, and when that much has been read `exited` takes its number. It never waits for end of file, since
+a descendant may hold a pipe for ever. `closed` comes when every stream is at end of file, or when the drain is over.
+Handlers only read this state, stop it, or write stdin.
 """
 
 import math
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 import trio
@@ -42,10 +41,7 @@ class Process:
         nursery: trio.Nursery,
         retain: Callable[["Process"], None],
     ) -> None:
-        """Nothing happens until `supervise` runs. ``nursery`` outlives the process.
-
-        ``retain`` is called when the close has left; nothing yields in between, so no request sees it unretained.
-        """
+        """``nursery`` outlives the process. ``retain`` is called when the close has left; nothing yields between."""
         self.record = record
         self.child = child
         self.log = record.log
@@ -72,16 +68,10 @@ class Process:
     async def supervise(self) -> None:
         """Own the child: pump its streams, wait for its exit, number its end. Whatever happens, it is ended then."""
         try:
-            async with trio.open_nursery() as pumps:
-                for source in self.child.sources:
-                    pumps.start_soon(self._pump, source)
-                await self.child.wait_ended()
-                if self._open:
-                    await trio.lowlevel.cancel_shielded_checkpoint()  # pumps may be about to find the end of file
-                if self._open:
-                    self._reap()
-                    self.child.report_reaped()
-            self._close_if_over()
+            if self.child.has_ended():
+                self._read_remains()
+            if self.log.closed_seq is None:
+                await self._follow()
         except BaseException:
             self.child.signal_group(signal.SIGKILL)
             raise
@@ -107,14 +97,35 @@ class Process:
         if self._cut_at is None and self._outbox.has_room:
             for source in self._awaited:
                 if 0 < source.held() < LARGE_BYTES:
-                    with suppress(BlockingIOError):  # a terminal has just been flushed
-                        if data := source.read():
-                            self._take(source, data)
+                    self._read(source)
 
     @property
     def running(self) -> bool:
         """Whether the child, the leader of its group, still runs."""
         return self.record.ended is None
+
+    def _read_remains(self) -> None:
+        """Read what a child left that has ended already, if it is little: a process that is over needs no tasks."""
+        for source in self.child.sources:
+            for _ in range(2):  # a chunk, and the end of file; if a descendant writes on, that is for a pump
+                data = self._read(source) if self._outbox.has_room else None
+                if data == b"":
+                    self._note_end_of_file(source)
+                if not data or len(data) >= LARGE_BYTES:
+                    break
+
+    async def _follow(self) -> None:
+        """Pump the streams, and wait for the exit."""
+        async with trio.open_nursery() as pumps:
+            for source in self._open:
+                pumps.start_soon(self._pump, source)
+            await self.child.wait_ended()
+            if self._open:
+                await trio.lowlevel.cancel_shielded_checkpoint()  # pumps may be about to find the end of file
+            if self._open:
+                self._reap()
+                self.child.report_reaped()
+        self._close_if_over()
 
     async def _pump(self, source: Source) -> None:
         """Read one stream to its end. Reads only what the outbox has room for: the pipe itself is the brake."""
@@ -124,13 +135,8 @@ class Process:
                 await self._outbox.turn()
             else:
                 await self._outbox.room()
-            data: bytes | None = None
             try:
-                data = source.read()
-                if data:
-                    self._take(source, data)
-            except BlockingIOError:
-                pass
+                data = self._read(source)
             finally:
                 if large:
                     self._outbox.pass_turn()
@@ -147,10 +153,23 @@ class Process:
                     break
                 finally:
                     self._awaited.discard(source)
+        self._note_end_of_file(source)
+
+    def _note_end_of_file(self, source: Source) -> None:
         self._open.remove(source)
         self._settle(source)
         self._close_if_over()  # the last one nearly always ends with the child, and the owner is two passes away
         source.close()
+
+    def _read(self, source: Source) -> bytes | None:
+        """Read once, and pass it on; empty at end of file, None where nothing is there."""
+        try:
+            data = source.read()
+        except BlockingIOError:
+            return None
+        if data:
+            self._take(source, data)
+        return data
 
     def _take(self, source: Source, data: bytes) -> None:
         """Number a chunk, push it, keep it. A checkpoint here would let another event take its place."""
@@ -180,7 +199,9 @@ class Process:
         try:
             if self.running:
                 self._reap()
-            self._announce_closed()
+            log = self.log
+            reason: CloseReason = "endOfFile" if self._cut_at is None else "drainTimeout"
+            self._outbox.post(self._pusher.closed(log.append_closed(), log.stdout_bytes, log.stderr_bytes, reason))
         finally:
             self._outbox.flush()
         self.child.report_reaped()  # this and the next need not be waited for, and nothing comes in between
@@ -192,7 +213,7 @@ class Process:
         self._duration = trio.current_time() - self._started
         self.ending.note_child_ended()
         self.stdin.end()
-        if self.child.tty:
+        if self.child.tty and self._open:
             self._owed = dict.fromkeys(self._open, _UNTIL_END_OF_FILE)
             self.ending.at_hangup(HANGUP_SECONDS, self._stop_waiting_for_hangup)
         else:
@@ -225,8 +246,3 @@ class Process:
             self.ending.bound_drain(self._drain_seconds)
         if self.ending.stop_reason is not None:
             self.ending.bound_drain_of_the_stopped()
-
-    def _announce_closed(self) -> None:
-        reason: CloseReason = "endOfFile" if self._cut_at is None else "drainTimeout"
-        seq = self.log.append_closed()
-        self._outbox.post(self._pusher.closed(seq, self.log.stdout_bytes, self.log.stderr_bytes, reason))

@@ -158,6 +158,64 @@ async def test_the_pump_that_finds_the_last_end_of_file_closes_without_its_owner
     assert len(it.events()) == 2
 
 
+class _Tasks(trio.abc.Instrument):
+    """Counts those that begin."""
+
+    begun = 0
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        self.begun += 1
+
+
+@pytest.mark.parametrize("tty", [False, True])
+@pytest.mark.parametrize("said", [b"", b"a little"])
+async def test_a_process_that_is_over_before_it_is_followed_needs_no_tasks(tty: bool, said: bytes) -> None:
+    child = FakeChild(tty=tty)
+    if said:
+        child.says(said)
+    child.exits(3)
+    async with trio.open_nursery() as nursery:
+        it = Followed(StartParams("p", ["x"], tty=tty), child, MemoryWire(), nursery)
+        tasks = _Tasks()
+        trio.lowlevel.add_instrument(tasks)
+        await it.process.supervise()
+        trio.lowlevel.remove_instrument(tasks)
+    assert tasks.begun == 0
+    output = [("pty" if tty else "stdout", said)] if said else []
+    assert [event[1:] for event in it.events()] == [*output, (3, "exit"), ("endOfFile",)]
+    assert child.closed
+    assert child.reported
+    assert it.retained == [it.process]
+
+
+@pytest.mark.parametrize("room", [None, 0])
+@pytest.mark.parametrize("size", [1, LARGE_BYTES - 1, LARGE_BYTES, 3 * CHUNK_BYTES])
+async def test_whatever_a_child_left_before_it_is_followed_is_told_before_its_exit(size: int, room: int | None) -> None:
+    child = FakeChild()
+    child.says(b"x" * size)
+    child.says(b"y" * size, "stderr")
+    child.exits()
+    async with following(child, room=room) as it:
+        it.wire.read(None)
+    assert (it.said(), it.said("stderr")) == (b"x" * size, b"y" * size)
+    assert it.kinds()[-2:] == ["exited", "closed"]
+    assert [event["seq"] for event in it.params()] == [*range(1, len(it.params()) + 1)]
+
+
+async def test_who_writes_on_after_a_child_that_has_ended_does_not_keep_the_server(autojump_clock: MockClock) -> None:
+    child = FakeChild(escaped=True)
+    child.source("stdout").flood(b"y")
+    child.exits()
+    async with trio.open_nursery() as nursery:
+        it = Followed(StartParams("p", ["x"], drain_ms=1), child, MemoryWire(), nursery)
+        nursery.start_soon(it.process.supervise)
+        for _ in range(50):
+            await trio.lowlevel.checkpoint()
+        assert "exited" in it.kinds()
+        child.source("stdout").endless = b""
+    assert it.events()[-1][-1] == "drainTimeout"
+
+
 async def test_a_child_that_has_ended_is_reaped_although_its_owner_is_cancelled() -> None:
     child = FakeChild(escaped=True)
     async with trio.open_nursery() as nursery:
