@@ -13,7 +13,7 @@ imports it behind the answer to ``initialize``. Each name from inside the librar
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from jsonrpcserver import JsonRpcError
@@ -48,8 +48,8 @@ class Dispatcher:
         ``params`` are undecoded, but for those that had to be decoded with their envelope (`bulk`).
         """
         request = Request(method, [params], request_id)
-        callee = self._callees.get(method) or self._load(method)
-        result = await call(request, NOCONTEXT, cast(Any, callee))  # whose declared type does not await
+        callee: Any = self._callees.get(method) or self._load(method)  # as declared the library does not await it
+        result = await call(request, NOCONTEXT, callee)
         try:
             return encode_line(_envelop(request_id, result))
         except (UnicodeEncodeError, RecursionError):  # a lone surrogate in a name of the system; deep metadata

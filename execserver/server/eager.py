@@ -8,7 +8,7 @@ and is resumed where it stood by `finish`, in a task. It is what ``asyncio.eager
 
 import types
 from collections.abc import Coroutine, Generator
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
@@ -43,7 +43,8 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> T | Waiting:
     try:
         trap = coroutine.send(None)
     except StopIteration as end:
-        return cast("T", end.value)
+        value: T = end.value
+        return value
     finally:
         _stepping = False
     if not isinstance(trap, Waiting):
@@ -55,4 +56,5 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> T | Waiting:
 @types.coroutine
 def finish(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Await the rest of a coroutine that `begin` found waiting."""
-    return cast("T", (yield from coroutine))
+    value: T = yield from coroutine
+    return value

@@ -34,7 +34,7 @@ class Ending:
         self._drain_seconds = DRAIN_SECONDS
         self.stop_reason: ExitReason | None = None  # why the process was stopped while its leader still ran
         self.child_ended = trio.Event()
-        self.group_gone = trio.Event()
+        self.group_is_gone = False
         self.streams_ended = trio.Event()
 
     def stop(self, reason: ExitReason, grace: float, drain: float = DRAIN_SECONDS) -> None:
@@ -55,7 +55,7 @@ class Ending:
         """Whether there is anybody left to stop. Where there is not, no kill is waited for any more."""
         if self._child.has_group():
             return True
-        self.group_gone.set()
+        self.group_is_gone = True
         return False
 
     def stop_after(self, seconds: float, reason: ExitReason) -> None:
@@ -89,7 +89,7 @@ class Ending:
     def bound_drain_of_the_stopped(self) -> None:
         """Give the pipes of a stopped group their time from the exit on, or from the kill that is still to come."""
         to_come = 0.0
-        if self._kill is not None and not self.group_gone.is_set():
+        if self._kill is not None and not self.group_is_gone:
             to_come = max(0.0, self._kill.deadline - trio.current_time())
         self.bound_drain(to_come + self._drain_seconds)
 

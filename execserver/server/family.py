@@ -92,7 +92,8 @@ class Family:
         self._scanned_at = -SCAN_SECONDS  # a scan that is older than the group would not show who is left of it
         self._dismiss_groups()
         self._guardian.revive()  # in another program nobody else looks whether it has ended
-        self._reaped.unpark_all()
+        if self._reaped:
+            self._reaped.unpark_all()
 
     def _reap_orphan(self, pid: int) -> None:
         if pid == self._guardian.pid:

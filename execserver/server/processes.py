@@ -199,8 +199,10 @@ class Processes:
     def _retain(self, process: Process) -> None:
         process_id = process.record.process_id
         del self._processes[process_id]
-        self._leaderless[process_id, process.record.pid] = process.ending
-        self._leaderless = {key: ending for key, ending in self._leaderless.items() if ending.has_group()}
+        if self._leaderless:
+            self._leaderless = {key: ending for key, ending in self._leaderless.items() if ending.has_group()}
+        if process.ending.has_group():
+            self._leaderless[process_id, process.record.pid] = process.ending
         self.retention.keep(process_id, process.record.size)
 
     def _record(self, process_id: str) -> Record:

@@ -157,7 +157,7 @@ async def test_where_nobody_is_left_nothing_is_signalled(autojump_clock: MockClo
         it.ending.stop("shutdown", 0)
         await trio.sleep(10)
         assert it.signals() == []
-        assert it.ending.group_gone.is_set()
+        assert it.ending.group_is_gone
 
 
 async def test_a_timeout_stops_what_still_runs(autojump_clock: MockClock) -> None:
