@@ -35,7 +35,10 @@ class LineSplitter:
 
         ``size`` is for a buffer that is used again: so many bytes of it are new. Nothing of it is kept.
         """
-        *ended, rest = _split(data, len(data) if size is None else size)
+        size = len(data) if size is None else size
+        if 0 < size <= _LONG_BYTES and data.find(b"\n", 0, size) == size - 1:  # one line, as nearly always
+            return [self._end(bytes(data[: size - 1]))]
+        *ended, rest = _split(data, size)
         lines = [self._end(piece) for piece in ended]
         if rest:
             self._hold(rest)
