@@ -20,7 +20,7 @@ from jsonrpcserver import JsonRpcError
 from jsonrpcserver import Success as Returned
 from jsonrpcserver.async_dispatcher import call
 from jsonrpcserver.request import Request
-from jsonrpcserver.result import Left, Result  # type: ignore[attr-defined]  # it is oslash's, and used there
+from jsonrpcserver.result import Result, Right  # type: ignore[attr-defined]  # it is oslash's, and used there
 from jsonrpcserver.sentinels import NOCONTEXT
 from msgspec import Raw
 
@@ -73,9 +73,9 @@ class Dispatcher:
 
 def _envelop(request_id: Id, result: Any) -> Success | Failure:
     """The answer with a `Result`. The library's `to_response` and `to_serializable_one` take 1.2 us for it, not 0.1."""
-    if isinstance(result, Left):
-        return Failure(request_id, ErrorObject(*result._error))
-    return Success(request_id, result._value.result)
+    if isinstance(result, Right):  # not `Left`, whose abstract class is asked for all that are not exactly of it
+        return Success(request_id, result._value.result)
+    return Failure(request_id, ErrorObject(*result._error))
 
 
 def _adapt(name: str, method: Method) -> Callee:

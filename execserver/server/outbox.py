@@ -45,7 +45,7 @@ class Outbox:
         self._current = NOTHING
         self._corked = False
         self._refused = trio.Event()  # the sink took no more: work for the writer task
-        self._drained = ParkingLot()
+        self._drained: trio.Event | None = None  # where somebody waits for room
         self._turn_taken = False
         self._turns = ParkingLot()
         self.lost: OSError | None = None  # why nothing leaves any more: the reader of the wire has gone
@@ -60,7 +60,7 @@ class Outbox:
     @property
     def has_room(self) -> bool:
         """Whether `room` would not wait."""
-        return self.backlog < FULL_BYTES
+        return self.posted - self.written < FULL_BYTES
 
     def post(self, line: bytes | bytearray) -> int:
         """Queue a line, write what can be written; return the position at which the line ends. Never yields."""
@@ -100,8 +100,9 @@ class Outbox:
             self._current = self._current[count:] if count < len(self._current) else NOTHING
             self.written += count
             # Here and not in `run`: whoever empties the queue must wake who waits for room, and it may not be the task.
-            if self._drained and self.backlog < FULL_BYTES:
-                self._drained.unpark_all()
+            if self._drained is not None and self.backlog < FULL_BYTES:
+                self._drained.set()
+                self._drained = None
 
     async def run(self) -> None:
         """Write what the sink refused, as it takes it. Returns when the reader of the wire has gone (`lost`)."""
@@ -117,7 +118,9 @@ class Outbox:
     async def room(self, limit: int = FULL_BYTES) -> None:
         """Wait until less than ``limit`` bytes are queued. A checkpoint only if it waits."""
         while self.backlog >= limit:
-            await self._drained.park()
+            if self._drained is None:
+                self._drained = trio.Event()
+            await self._drained.wait()
 
     async def turn(self) -> None:
         """Wait for the turn, and the room, to post one large chunk. `pass_turn` must follow, whatever happens."""
@@ -147,4 +150,5 @@ class Outbox:
         self._current = NOTHING
         self.written = self.posted
         self._refused.set()
-        self._drained.unpark_all()
+        if self._drained is not None:
+            self._drained.set()

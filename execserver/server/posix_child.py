@@ -59,6 +59,7 @@ class PipeSource(Readable):
         super().__init__(fd)
         self.stream: Stream = stream
         self._grown = stream == "pty"  # a terminal has no size to grow
+        self._count = array.array("i", [0])  # where `held` lets the kernel write; to make one takes as long as the call
 
     def read(self) -> bytes:
         """See `Source`."""
@@ -95,9 +96,8 @@ class PipeSource(Readable):
         """See `Source`."""
         if self._fd < 0:
             return 0
-        count = array.array("i", [0])
-        fcntl.ioctl(self._fd, termios.FIONREAD, count)
-        return count[0]
+        fcntl.ioctl(self._fd, termios.FIONREAD, self._count)
+        return self._count[0]
 
 
 class PosixChild:

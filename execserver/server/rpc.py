@@ -100,7 +100,7 @@ class Rpc:
         if incoming.id is UNSET:
             self._notice(incoming.method)
             return None
-        assert not isinstance(incoming.id, float | msgspec.UnsetType)  # decode_request refuses them
+        assert not isinstance(incoming.id, float)  # decode_request refuses it
         params = NO_PARAMS if incoming.params is UNSET or incoming.params == _NULL else incoming.params
         return self._answer(incoming.id, incoming.method, params)
 
@@ -133,7 +133,8 @@ class Rpc:
         return self._dispatch(request_id, method, params)
 
     def _dispatch(self, request_id: Id, method: str, params: Raw | Message) -> bytes | Unfinished:
-        self.prepare()
+        if self._dispatcher is None:
+            self.prepare()
         assert self._dispatcher is not None
         coroutine = self._dispatcher.answer(request_id, method, params)
         answer = begin(coroutine)
