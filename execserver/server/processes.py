@@ -13,7 +13,7 @@ import trio
 
 from execserver.server.child import Child
 from execserver.server.confinement import refuse_confinement
-from execserver.server.eager import step_aside
+from execserver.server.eager import stand_by, step_aside
 from execserver.server.ending import GRACE_SECONDS, Ending
 from execserver.server.environment import child_environment
 from execserver.server.log import PAGE_BYTES
@@ -132,8 +132,7 @@ class Processes:
         if len(params.chunk) < LARGE_BYTES:
             self._fed.add(process)
         if delivery.status is None:
-            await step_aside()
-            await delivery.wait()
+            await stand_by(delivery.when_decided)
         assert delivery.status is not None
         return wire.WriteResult(delivery.status)
 

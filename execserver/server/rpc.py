@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw
 
 from execserver.lines import Oversized
 from execserver.server import bulk
-from execserver.server.eager import Waiting, begin, finish
+from execserver.server.eager import StandingBy, Waiting, begin, finish
 from execserver.server.method import Method
 from execserver.wire.base import Message
 from execserver.wire.envelope import (
@@ -53,10 +53,11 @@ NEVER_BUSY = frozenset({"process/terminate", "process/signal", "ping"})
 
 
 class Unfinished(NamedTuple):
-    """A request whose handler waits: `Rpc.finish` awaits its answer."""
+    """A request whose handler waits: `Rpc.finish` awaits its answer, or `Rpc.resume` gives it when it stood by."""
 
     request_id: Id
     coroutine: Coroutine[Any, Any, bytes]
+    waits: Waiting | StandingBy
 
 
 class Rpc:
@@ -111,6 +112,13 @@ class Rpc:
         finally:
             self._in_flight -= 1
 
+    def resume(self, unfinished: Unfinished) -> bytes:
+        """Give the answer of a request that stood by and may go on. Never yields."""
+        self._in_flight -= 1
+        answer = begin(unfinished.coroutine)
+        assert isinstance(answer, bytes), "it has waited twice"
+        return answer
+
     def give_up(self, unfinished: Unfinished) -> bytes:
         """The answer to a request that the end of the session has cancelled."""
         return _failure(unfinished.request_id, Fault(SERVER_ERROR, "the session has ended", "sessionEnded"))
@@ -138,10 +146,10 @@ class Rpc:
         assert self._dispatcher is not None
         coroutine = self._dispatcher.answer(request_id, method, params)
         answer = begin(coroutine)
-        if isinstance(answer, Waiting):
-            self._in_flight += 1
-            return Unfinished(request_id, coroutine)
-        return answer
+        if isinstance(answer, bytes):
+            return answer
+        self._in_flight += 1
+        return Unfinished(request_id, coroutine, answer)
 
     def _admit(self, method: str) -> None:
         if method == "initialize":

@@ -11,11 +11,13 @@ swept up; what is queued leaves, as long as the client takes of it. All of it is
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import trio
 
 from execserver.lines import LineSplitter, Oversized
+from execserver.server.eager import StandingBy
 from execserver.server.limits import Limits
 from execserver.server.outbox import Outbox
 from execserver.server.processes import Processes, Spawn
@@ -83,6 +85,7 @@ async def serve(wire: Wire, host: Host, limits: Limits) -> None:
                 processes.stop_all(SHUTDOWN_GRACE_SECONDS, SHUTDOWN_DRAIN_SECONDS)
                 requests.cancel_scope.deadline = began + REQUEST_SECONDS
                 owners.cancel_scope.deadline = began + PROCESS_SECONDS
+                requests.start_soon(reader.see_through)
             await session.aclose()
         await host.sweep()
         since = began if reader.input_ended_at is None else reader.input_ended_at
@@ -125,6 +128,8 @@ class _Reader:
         self._splitter = LineSplitter(max_line_bytes)
         self._processes = processes
         self._prepare = prepare
+        self._standing_by: set[Unfinished] = set()
+        self._none_stands_by = trio.Event()
         self.input_ended_at: float | None = None  # where that was seen before it was read
 
     async def run(self) -> None:
@@ -154,7 +159,11 @@ class _Reader:
         """Begin one request. Never yields: what a handler does before it steps aside is done in the order of lines."""
         outcome = self._rpc.begin(line)
         if isinstance(outcome, Unfinished):
-            self._requests.start_soon(self._finish, outcome)
+            if isinstance(outcome.waits, StandingBy):
+                self._standing_by.add(outcome)
+                outcome.waits.subscribe(partial(self._resume, outcome))
+            else:
+                self._requests.start_soon(self._finish, outcome)
         elif outcome is not None:
             self._outbox.post(outcome)
 
@@ -176,6 +185,24 @@ class _Reader:
             self._outbox.post(self._rpc.give_up(unfinished))
             raise
         self._outbox.post(answer)
+
+    def _resume(self, unfinished: Unfinished) -> None:
+        """Answer a request that stood by, unless it was given up meanwhile."""
+        if unfinished in self._standing_by:
+            self._standing_by.remove(unfinished)
+            self._outbox.post(self._rpc.resume(unfinished))
+            if not self._standing_by:
+                self._none_stands_by.set()
+
+    async def see_through(self) -> None:
+        """Wait for the requests that stand by, when no more begin. What is left of them when cancelled is given up."""
+        try:
+            if self._standing_by:
+                self._none_stands_by = trio.Event()
+                await self._none_stands_by.wait()
+        finally:
+            while self._standing_by:
+                self._outbox.post(self._rpc.give_up(self._standing_by.pop()))
 
     async def _wait_for_client(self) -> bool:
         """Wait until the client has read of its answers; False where it has closed its own end and is not fast enough.

@@ -5,6 +5,7 @@ it reads. The queue has a bound; what would pass it is refused whole.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import trio
@@ -21,14 +22,14 @@ NOTHING: Final = memoryview(b"")
 class Delivery:
     """One write on its way. ``status`` is None until it is decided."""
 
-    __slots__ = ("_decided", "closing", "ended", "rest", "status")
+    __slots__ = ("_waiting", "closing", "ended", "rest", "status")
 
     def __init__(self, data: bytes, closing: bool) -> None:
         self.rest = memoryview(data)
         self.closing = closing
         self.ended = False  # a terminal's end of file is in `rest`, or sent
         self.status: WriteStatus | None = None
-        self._decided: trio.Event | None = None
+        self._waiting: list[Callable[[], None]] | None = None
 
     @property
     def stands(self) -> bool:
@@ -36,20 +37,20 @@ class Delivery:
         return self.status in (None, "accepted")
 
     def decide(self, status: WriteStatus) -> None:
-        """Settle it, and wake who waits."""
+        """Settle it, and call who waits."""
         self.status = status
         # Remembered by its writeId, it would keep its bytes: even an empty slice keeps the whole.
         self.rest = NOTHING
-        if self._decided is not None:
-            self._decided.set()
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            for call in waiting:
+                call()
 
-    async def wait(self) -> WriteStatus:
-        """Return the status, when there is one."""
-        while self.status is None:
-            if self._decided is None:
-                self._decided = trio.Event()
-            await self._decided.wait()
-        return self.status
+    def when_decided(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called by who decides it, which is still to come."""
+        if self._waiting is None:
+            self._waiting = []
+        self._waiting.append(call)
 
 
 class _Remembered(NamedTuple):

@@ -1,9 +1,11 @@
 """Handlers begun inside the reader: done at once, or stepped aside and finished in a task."""
 
+from collections.abc import Callable
+
 import pytest
 import trio
 
-from execserver.server.eager import WAITING, begin, finish, step_aside
+from execserver.server.eager import WAITING, StandingBy, begin, finish, stand_by, step_aside
 
 
 def test_a_coroutine_that_never_waits_is_done_when_it_is_begun() -> None:
@@ -64,6 +66,37 @@ async def test_a_coroutine_is_cancelled_with_the_task_that_finishes_it(autojump_
     with trio.move_on_after(5) as scope:
         await finish(coroutine)
     assert (scope.cancelled_caught, ended) == (True, ["cancelled"])
+
+
+def test_what_stands_by_goes_on_when_it_is_begun_again() -> None:
+    to_be_called: list[Callable[[], None]] = []
+
+    async def handler() -> str:
+        await stand_by(to_be_called.append)
+        return "answer"
+
+    coroutine = handler()
+    standing = begin(coroutine)
+    assert isinstance(standing, StandingBy)
+    standing.subscribe(print)
+    assert to_be_called == [print]
+    assert begin(coroutine) == "answer"
+
+
+def test_who_makes_another_go_on_can_still_step_aside() -> None:
+    async def one() -> str:
+        await stand_by(lambda call: None)
+        return "resumed"
+
+    async def other() -> None:
+        assert begin(waiting) == "resumed"
+        await step_aside()
+
+    waiting = one()
+    begin(waiting)
+    coroutine = other()
+    assert begin(coroutine) is WAITING
+    coroutine.close()
 
 
 async def test_stepping_aside_again_or_outside_of_the_reader_does_nothing() -> None:

@@ -19,6 +19,7 @@ from execserver.server.outbox import FULL_BYTES, Outbox
 from execserver.server.process import HANGUP_SECONDS, LARGE_BYTES, Process
 from execserver.server.record import Record
 from execserver.wire.process import StartParams
+from tests.support.deliveries import decided
 from tests.support.fake_child import FakeChild, FakeSource
 from tests.support.memory_wire import MemoryWire
 
@@ -620,7 +621,7 @@ async def test_what_waits_for_stdin_goes_on_beside_the_output() -> None:
             assert delivery.status is None
             child.says(b"o")
             child.eats(2)
-            assert await delivery.wait() == "accepted"
+            assert await decided(delivery) == "accepted"
             assert child.took == b"ab" * round_
         child.exits()
     assert it.said() == b"oo"

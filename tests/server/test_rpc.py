@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from execserver.lines import OVERSIZED, Oversized
 from execserver.server.bulk import LONG_BYTES
-from execserver.server.eager import step_aside
+from execserver.server.eager import StandingBy, stand_by, step_aside
 from execserver.server.method import Method
 from execserver.server.rpc import NEVER_BUSY, Rpc, Unfinished
 from execserver.wire.base import Empty, Message
@@ -45,12 +46,14 @@ class Served:
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.go_on = trio.Event()
+        self.standing: list[Callable[[], None]] = []
         self.refusal: Fault | None = None
         self.rpc = Rpc(
             {
                 "ping": Method(Empty, self.ping),
                 "say": Method(Said, self.say),
                 "wait": Method(Said, self.wait),
+                "stand": Method(Said, self.stand),
                 "crash": Method(Empty, self.crash),
                 "fs/look": Method(Empty, self.ping),
                 "process/terminate": Method(Said, self.wait),
@@ -84,6 +87,10 @@ class Served:
         self.begun.append(params.text)
         await step_aside()
         await self.go_on.wait()
+        return params
+
+    async def stand(self, params: Said) -> Said:
+        await stand_by(self.standing.append)
         return params
 
     async def write(self, params: WriteParams) -> WriteResult:
@@ -368,6 +375,17 @@ async def test_a_request_that_the_end_of_the_session_cancels_is_answered_so() ->
     answer = json.loads(served.rpc.give_up(served.unfinished(request("wait", "w"))))
     assert (answer["id"], answer["error"]["code"]) == ("w", SERVER_ERROR)
     assert answer["error"]["data"] == {"kind": "sessionEnded"}
+
+
+def test_a_request_that_stands_by_is_in_flight_until_it_is_resumed() -> None:
+    served = Served().shake_hands()
+    waiting = [served.unfinished(request("stand", number, text=str(number))) for number in range(MAX_IN_FLIGHT)]
+    assert served.answer(request("say", 9))["error"]["data"] == {"kind": "serverBusy"}
+    for unfinished in waiting:
+        assert isinstance(unfinished.waits, StandingBy)
+        answer = json.loads(served.rpc.resume(unfinished))
+        assert answer["result"] == {"text": str(answer["id"])}
+    assert "result" in served.answer(request("say", 9))
 
 
 async def test_a_request_that_was_cancelled_is_no_longer_in_flight() -> None:

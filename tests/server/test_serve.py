@@ -391,6 +391,48 @@ async def test_a_request_in_flight_that_nothing_answers_is_given_up(peer: Peer, 
     assert (refused.value.code, refused.value.kind) == (SERVER_ERROR, "sessionEnded")
 
 
+async def test_a_write_that_the_child_has_not_taken_is_answered_if_the_end_answers_it(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p", pipeStdin=True)
+    child.appetite = 0
+    writes = [peer.send_write("p", b"x") for _ in range(2)]
+    await wait_all_tasks_blocked()
+    peer.wire.end_input()
+    assert await ended_after(peer) == 0
+    assert [(await peer.answer(write))["status"] for write in writes] == ["stdinClosed"] * 2
+
+
+async def test_a_write_that_nothing_answers_is_given_up_and_answered_once(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p", FakeChild(uninterruptible=True), pipeStdin=True)
+    child.appetite = 0
+    writes = [peer.send_write("p", b"x") for _ in range(2)]
+    await wait_all_tasks_blocked()
+    peer.wire.end_input()
+    assert await ended_after(peer) == PROCESS_SECONDS > REQUEST_SECONDS
+    for write in writes:
+        with pytest.raises(Refused) as refused:
+            await peer.answer(write)
+        assert (refused.value.code, refused.value.kind) == (SERVER_ERROR, "sessionEnded")
+        assert [line.get("id") for line in peer.lines()].count(write) == 1
+
+
+async def test_the_end_waits_for_a_write_as_long_as_the_child_may_take_it(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    child = await peer.start("p", FakeChild(ignores=STUBBORN), pipeStdin=True)
+    child.appetite = 0
+    write = peer.send_write("p", b"x")
+    await wait_all_tasks_blocked()
+    peer.wire.end_input()
+    await trio.sleep(SHUTDOWN_GRACE_SECONDS / 2)
+    child.eats(1)
+    assert (await peer.answer(write))["status"] == "accepted"
+    await peer.ended.wait()
+
+
 async def test_the_sweep_comes_when_all_processes_have_ended(peer: Peer, autojump_clock: MockClock) -> None:
     await peer.start("p", FakeChild(ignores=STUBBORN))
     began = trio.current_time()

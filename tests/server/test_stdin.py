@@ -13,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from execserver.server import stdin as module
 from execserver.server.stdin import BACKLOG_BYTES, REMEMBERED_WRITES, Delivery, Stdin
 from execserver.wire.errors import INVALID_PARAMS, SERVER_ERROR, Fault
+from tests.support.deliveries import decided
 from tests.support.fake_child import FakeChild
 
 
@@ -50,7 +51,7 @@ async def test_a_part_is_not_accepted_before_the_kernel_has_all_of_it() -> None:
         await wait_all_tasks_blocked()
         assert (child.took, delivery.status, stdin.has_backlog) == (b"hell", None, True)
         child.eats(1)
-        assert await delivery.wait() == "accepted"
+        assert await decided(delivery) == "accepted"
     assert (child.took, stdin.has_backlog) == (b"hello", False)
 
 
@@ -98,7 +99,7 @@ async def test_closing_waits_behind_what_is_queued() -> None:
         await wait_all_tasks_blocked()
         assert not child.stdin_closed
         child.eats(1)
-        assert await last.wait() == "accepted"
+        assert await decided(last) == "accepted"
     assert (child.took, child.stdin_closed) == (b"firstlast", True)
     assert stdin.write(b"more", None, closing=False).status == "stdinClosed"
 
@@ -136,7 +137,7 @@ async def test_the_end_of_the_child_ends_the_feeding_and_all_that_waits() -> Non
     found: list[str] = []
 
     async def wait(delivery: Delivery) -> None:
-        found.append(await delivery.wait())
+        found.append(await decided(delivery))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stdin.feed)
@@ -202,7 +203,7 @@ async def test_a_write_repeated_with_the_same_bytes_is_the_same_write() -> None:
     assert stdin.write(b"hello", "w", closing=False) is first
     async with fed(stdin):
         child.eats(100)
-        await first.wait()
+        await decided(first)
     assert stdin.write(b"hello", "w", closing=False).status == "accepted"
     assert child.took == b"hello"
 
@@ -294,7 +295,7 @@ async def test_more_than_the_bound_is_refused_whole_and_what_waits_stays(monkeyp
         await wait_all_tasks_blocked()
         again = stdin.write(b"x", "w", closing=False)  # the refused one is not remembered
         child.eats(100)
-        assert (await first.wait(), await again.wait()) == ("accepted", "accepted")
+        assert (await decided(first), await decided(again)) == ("accepted", "accepted")
     assert child.took == b"1234567890x"
 
 
