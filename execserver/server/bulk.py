@@ -2,8 +2,8 @@
 
 The bytes for a child are what clients send by the gigabyte. The ordinary way goes over them three times, for the end of
 the params, for the end of the chunk and for what it says, and knows no other base64 than msgspec's. It takes 130 us for
-64 KiB; this takes 49, with the extra ``fast`` 8. Whatever is unusual about a line is left to the ordinary way, which
-says what is wrong.
+64 KiB; this takes 37 with OpenSSL, 43 without, and 8 with the extra ``fast``. Whatever is unusual about a line is left
+to the ordinary way, which says what is wrong.
 """
 
 import re
@@ -12,7 +12,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct, structs
 
-from execserver.wire.base64 import decode_text
+from execserver.server.openssl import decode_slice
+from execserver.wire.base64 import decode_text, encode_fast
 from execserver.wire.envelope import Id
 from execserver.wire.process import WriteParams
 
@@ -55,7 +56,9 @@ def decode_long_write(line: bytes) -> tuple[Id, WriteParams] | None:
         return None
     try:
         write = _decode(frame)
-        chunk = decode_text(memoryview(line)[start:end])
+        chunk = decode_slice(line, start, end) if encode_fast is None else None
+        if chunk is None:  # or it is flawed, and this says so
+            chunk = decode_text(memoryview(line)[start:end])
     except (msgspec.DecodeError, ValueError):
         return None
     if isinstance(write.id, float):  # 1.0 is not the id 1

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,12 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from execserver.server.bulk import LONG_BYTES, decode_long_write
-from execserver.wire.envelope import Malformed, StrayResponse, decode_request
+from execserver.server import bulk
+from execserver.server.bulk import LONG_BYTES
+from execserver.wire.envelope import Id, Malformed, StrayResponse, decode_request
 from execserver.wire.process import WriteParams
+from tests.support.plain import import_without_fast
 
 DATA = bytes(range(256)) * 16
 TEXT = base64.b64encode(DATA).decode()
+
+Decode = Callable[[bytes], tuple[Id, WriteParams] | None]
+with_both = pytest.mark.parametrize(
+    "decode", [bulk.decode_long_write, import_without_fast(bulk).decode_long_write], ids=["fast", "plain"]
+)
 
 
 def line_of(**members: Any) -> bytes:
@@ -34,12 +42,15 @@ def ordinarily(line: bytes) -> tuple[object, WriteParams] | None:
         return None
 
 
+@with_both
 @pytest.mark.parametrize("request_id", [1, -5, 2**70, "one", ""])
 @pytest.mark.parametrize("version", [{}, {"jsonrpc": "2.0"}])
 @pytest.mark.parametrize("more", [{}, {"writeId": "w", "closeStdin": True}, {"writeId": None}, {"what": TEXT}])
-def test_a_flawless_long_write_is_taken(request_id: int | str, version: dict[str, str], more: dict[str, Any]) -> None:
+def test_a_flawless_long_write_is_taken(
+    decode: Decode, request_id: int | str, version: dict[str, str], more: dict[str, Any]
+) -> None:
     line = line_of(id=request_id, params={"processId": "p", "chunk": TEXT, **more}, other="a", **version)
-    taken = decode_long_write(line)
+    taken = decode(line)
     assert taken is not None
     assert taken == ordinarily(line)
     assert taken[1].chunk == DATA
@@ -48,6 +59,7 @@ def test_a_flawless_long_write_is_taken(request_id: int | str, version: dict[str
 ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.just(TEXT), st.just([TEXT]))
 
 
+@with_both
 @given(
     st.fixed_dictionaries(
         {},
@@ -72,12 +84,15 @@ ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=Fal
     ),
     st.sampled_from([json.dumps, lambda value: json.dumps(value, ensure_ascii=False)]),
 )
-def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: dict[str, Any], dumps: Any) -> None:
+def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(
+    decode: Decode, members: dict[str, Any], dumps: Any
+) -> None:
     line = dumps({**members, "padding": "x" * LONG_BYTES}).encode()
-    taken = decode_long_write(line)
+    taken = decode(line)
     assert taken is None or taken == ordinarily(line)
 
 
+@with_both
 @pytest.mark.parametrize(
     "line",
     [
@@ -107,13 +122,14 @@ def test_nothing_is_taken_that_the_ordinary_way_would_take_otherwise(members: di
         "an array",
     ],
 )
-def test_what_is_short_or_flawed_is_left_to_the_ordinary_way(line: bytes) -> None:
-    assert decode_long_write(line) is None
+def test_what_is_short_or_flawed_is_left_to_the_ordinary_way(decode: Decode, line: bytes) -> None:
+    assert decode(line) is None
 
 
 CHUNK = f'"chunk":"{TEXT}"'
 
 
+@with_both
 @pytest.mark.parametrize(
     "line",
     [
@@ -156,17 +172,19 @@ CHUNK = f'"chunk":"{TEXT}"'
         "unfinished",
     ],
 )
-def test_a_chunk_that_is_not_plainly_that_of_the_params_is_not_cut(line: str) -> None:
-    assert decode_long_write(line.encode()) is None
+def test_a_chunk_that_is_not_plainly_that_of_the_params_is_not_cut(decode: Decode, line: str) -> None:
+    assert decode(line.encode()) is None
 
 
+@with_both
 @pytest.mark.parametrize("blanks", ["", " ", "\t "])
-def test_where_blanks_are_allowed_they_change_nothing(blanks: str) -> None:
+def test_where_blanks_are_allowed_they_change_nothing(decode: Decode, blanks: str) -> None:
     line = f'{{"id":1,"method":"process/write","params":{{"processId":"p","chunk"{blanks}:{blanks}"{TEXT}"}}}}'.encode()
-    assert decode_long_write(line) == ordinarily(line) == (1, WriteParams("p", DATA))
+    assert decode(line) == ordinarily(line) == (1, WriteParams("p", DATA))
 
 
-def test_a_chunk_that_begins_far_behind_is_left_to_the_ordinary_way() -> None:
+@with_both
+def test_a_chunk_that_begins_far_behind_is_left_to_the_ordinary_way(decode: Decode) -> None:
     name = "p" * 600
-    assert decode_long_write(line_of(params={"processId": name, "chunk": TEXT})) is not None
-    assert decode_long_write(line_of(params={"processId": 2 * name, "chunk": TEXT})) is None
+    assert decode(line_of(params={"processId": name, "chunk": TEXT})) is not None
+    assert decode(line_of(params={"processId": 2 * name, "chunk": TEXT})) is None

@@ -1,9 +1,7 @@
 """The lines are those that the schema says, with the extra `fast` and without it."""
 
-import _hashlib
 import json
 import random
-import sys
 from types import ModuleType
 
 import pytest
@@ -43,24 +41,10 @@ def test_a_long_output_line_is_what_the_encoder_makes_of_the_schema(
     one: ModuleType, size: int, has_openssl: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not has_openssl:
-        monkeypatch.setattr(openssl, "_find_encode_block", lambda: None)
+        monkeypatch.setattr(openssl, "_find", lambda name: None)
     data = random.Random(size).randbytes(size)
     said = encode_line(Notification("process/output", Output("p", 7, "stderr", data)))
     assert one.Pusher("p").output(7, "stderr", data) == said
-
-
-def test_openssl_is_called_where_the_hashes_of_python_are_linked_with_it() -> None:
-    line = openssl.encode_between(b"<", b"data", b">")
-    assert line == (b"<ZGF0YQ==>" if hasattr(_hashlib, "__file__") else None)
-
-
-def test_a_python_without_openssl_has_no_other_base64_than_that_of_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "_hashlib", None)  # the import system's word for "not there"
-    openssl._find_encode_block.cache_clear()
-    try:
-        assert openssl.encode_between(b"head", b"data", b"tail") is None
-    finally:
-        openssl._find_encode_block.cache_clear()
 
 
 def test_exited_and_closed_are_notifications_with_every_member() -> None:
