@@ -59,7 +59,7 @@ class PipeSource(Readable):
         super().__init__(fd)
         self.stream: Stream = stream
         self._grown = stream == "pty"  # a terminal has no size to grow
-        self._count = array.array("i", [0])  # where `held` lets the kernel write; to make one takes as long as the call
+        self._count: array.array[int] | None = None  # where `held` has the kernel write; to make it takes as long
 
     def read(self) -> bytes:
         """See `Source`."""
@@ -96,6 +96,8 @@ class PipeSource(Readable):
         """See `Source`."""
         if self._fd < 0:
             return 0
+        if self._count is None:
+            self._count = array.array("i", [0])
         fcntl.ioctl(self._fd, termios.FIONREAD, self._count)
         return self._count[0]
 

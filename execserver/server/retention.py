@@ -36,7 +36,8 @@ class Retention:
         self._size += kept.size
         while self._size > RETAIN_ALL_BYTES and len(self._kept) > 1:
             self.release(next(iter(self._kept)))
-        self._added.set()
+        if len(self._kept) == 1:
+            self._added.set()
 
     def release(self, process_id: str) -> bool:
         """Forget a kept process now; False where it is not kept."""

@@ -64,14 +64,19 @@ def spawn(command: Command, pipes: OutputPipes, guardian: Guardian, kin: Kin) ->
 
 def _check(command: Command) -> None:
     """Refuse what no kernel needs to be asked about."""
-    env = command.env or {}
-    strings = {"$.argv": command.argv, "$.arg0": [command.arg0 or ""], "$.env": [*env, *env.values()]}
-    for path, values in strings.items():
-        for value in values:
-            if "\0" in value:
-                raise invalid_params(path, "Expected a string without NUL", "invalidArgument")
-            if not value.isascii() and not _encodable(value):
-                raise invalid_params(path, "Expected a string that can be encoded", "invalidArgument")
+    _check_strings("$.argv", command.argv)
+    if command.arg0 is not None:
+        _check_strings("$.arg0", [command.arg0])
+    if command.env:
+        _check_strings("$.env", [*command.env, *command.env.values()])
+
+
+def _check_strings(path: str, values: list[str]) -> None:
+    for value in values:
+        if "\0" in value:
+            raise invalid_params(path, "Expected a string without NUL", "invalidArgument")
+        if not value.isascii() and not _encodable(value):
+            raise invalid_params(path, "Expected a string that can be encoded", "invalidArgument")
 
 
 def _encodable(value: str) -> bool:

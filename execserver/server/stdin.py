@@ -120,9 +120,8 @@ class Stdin:
         """The child has ended or reads no more: whatever waits is `stdinClosed`."""
         self._open = False
         self._child.close_stdin()
-        queue, self._queue = self._queue, deque()
-        for delivery in queue:
-            delivery.decide("stdinClosed")
+        while self._queue:
+            self._queue.popleft().decide("stdinClosed")
 
     def _begin(self, data: bytes, closing: bool) -> Delivery:
         waiting = sum(len(delivery.rest) for delivery in self._queue) if self._queue else 0
