@@ -19,12 +19,14 @@ class Figures:
     unit: str
     reference: float | None = None
     limit: float | None = None
+    limit_ratio: float | None = None
     ours: float | None = None
     ratio: float | None = None
     fast: float | None = None
     fast_ratio: float | None = None
     to_reach: str = ""
     short: bool = False
+    out_of_reach: bool = False  # on this machine the minimal C server falls short as well
 
 
 def figures(samples: Samples) -> list[Figures]:
@@ -42,6 +44,7 @@ def _figures(row: Row, by_contender: Mapping[str, Sequence[Metrics]]) -> Figures
         result.to_reach = f"≤ {row.at_most:g}"
         result.short = result.ours is None or result.ours > row.at_most
         return result
+    result.limit_ratio = _ratio(row, result.limit, result.reference)
     result.ratio = _ratio(row, result.ours, result.reference)
     result.fast_ratio = _ratio(row, result.fast, result.reference)
     if row.run == "start":
@@ -53,6 +56,8 @@ def _figures(row: Row, by_contender: Mapping[str, Sequence[Metrics]]) -> Figures
             goals.append(f"≥ {goal:g}{suffix}")
             result.short |= ratio is not None and ratio < goal
     result.to_reach = ", ".join(goals)
+    if row.target is not None and result.limit_ratio is not None:
+        result.out_of_reach = result.limit_ratio < row.target
     return result
 
 
@@ -80,20 +85,20 @@ def _number(value: float | None, unit: str = "") -> str:
 def markdown(rows: Sequence[Figures]) -> str:
     """The table of the documentation."""
     lines = [
-        "| workload | reference | C limit | execserver | ratio | with pybase64 | ratio | to reach | |",
+        "| workload | reference | C limit (ratio) | execserver | ratio | with pybase64 | ratio | to reach | |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         cells = [
             row.title,
             _number(row.reference, row.unit),
-            _number(row.limit),
+            _number(row.limit) + (f" ({_number(row.limit_ratio)})" if row.limit_ratio else ""),
             _number(row.ours),
             _number(row.ratio),
             _number(row.fast),
             _number(row.fast_ratio),
             row.to_reach,
-            "**short**" if row.short else "",
+            ("**short**, and so is C" if row.out_of_reach else "**short**") if row.short else "",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

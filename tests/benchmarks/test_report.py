@@ -1,5 +1,7 @@
 """The rows say what the figures say."""
 
+import pytest
+
 from benchmarks.report import figures, markdown
 from benchmarks.table import ROWS, RUNS
 
@@ -37,6 +39,20 @@ def test_each_of_the_two_encoders_has_its_own_goal() -> None:
     (row,) = figures(samples)
     assert row.short
     assert "≥ 6, ≥ 9 with pybase64" in markdown([row])
+
+
+@pytest.mark.parametrize(
+    ("limit", "ours", "verdict"),
+    [(0.5, 0.6, "| ≥ 6 | **short** |"), (0.7, 0.9, "| ≥ 6 | **short**, and so is C |"), (0.5, 0.55, "| ≥ 6 |  |")],
+)
+def test_what_falls_short_is_told_apart_from_what_no_server_reaches_here(
+    limit: float, ours: float, verdict: str
+) -> None:
+    samples = {"spawn": {"reference": [{"ms_1": 3.5}], "limit": [{"ms_1": limit}], "ours": [{"ms_1": ours}]}}
+    (row,) = figures(samples)
+    assert row.limit_ratio == 3.5 / limit
+    assert f"| {limit} ({3.5 / limit:.3g}) | {ours} |" in markdown([row])
+    assert markdown([row]).endswith(verdict)
 
 
 def test_start_is_judged_by_the_imports_that_nobody_can_do_without() -> None:
