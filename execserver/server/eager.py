@@ -28,26 +28,20 @@ class StandingBy(NamedTuple):
     subscribe: Callable[[Callable[[], None]], None]
 
 
-_stepping = False  # only ever true while `begin` is on the stack
-
-
 @types.coroutine
-def _yield_to_the_reader(trap: Waiting | StandingBy) -> Generator[Any, Any, None]:
+def _tell(trap: Waiting | StandingBy) -> Generator[Any, Any, None]:
+    """Give it to `begin`, or to `finish`."""
     yield trap
 
 
 async def step_aside() -> None:
-    """Leave the reader; what follows runs in a task. Needed before the first checkpoint of a handler.
-
-    Outside of `begin` (a test that awaits a handler itself, a second call) it does nothing.
-    """
-    if _stepping:
-        await _yield_to_the_reader(WAITING)
+    """Leave the reader; what follows runs in a task. Needed before a handler's first checkpoint; again does nothing."""
+    await _tell(WAITING)
 
 
 async def stand_by(subscribe: Callable[[Callable[[], None]], None]) -> None:
-    """Leave the reader until what was given to ``subscribe`` is called. What follows must not wait again."""
-    await _yield_to_the_reader(StandingBy(subscribe))
+    """Leave the reader until what was given to ``subscribe`` is called. Not behind `step_aside`, and only once."""
+    await _tell(StandingBy(subscribe))
 
 
 def begin(coroutine: Coroutine[Any, Any, T]) -> T | Waiting | StandingBy:
@@ -55,15 +49,11 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> T | Waiting | StandingBy:
 
     What the coroutine raises is raised here. It may make others go on that stand by, within this call.
     """
-    global _stepping
-    within, _stepping = _stepping, True
     try:
         trap = coroutine.send(None)
     except StopIteration as end:
         value: T = end.value
         return value
-    finally:
-        _stepping = within
     if not isinstance(trap, Waiting | StandingBy):
         coroutine.close()
         raise RuntimeError(f"{coroutine!r} reached a checkpoint without step_aside()")
@@ -72,6 +62,18 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> T | Waiting | StandingBy:
 
 @types.coroutine
 def finish(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Await the rest of a coroutine that `begin` found waiting."""
-    value: T = yield from coroutine
-    return value
+    """Await the rest of a coroutine that `begin` found waiting, which may step aside again. As ``yield from`` else."""
+    go_on: Callable[[Any], Any] = coroutine.send
+    given: Any = None
+    while True:
+        try:
+            trap = go_on(given)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        go_on, given = coroutine.send, None
+        if trap is not WAITING:
+            try:
+                given = yield trap
+            except BaseException as error:
+                go_on, given = coroutine.throw, error

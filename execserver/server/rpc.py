@@ -82,8 +82,8 @@ class Rpc:
     def begin(self, line: bytes | Oversized) -> bytes | Unfinished | None:
         """Judge one line and begin its request. Never yields: requests begin in the order of lines.
 
-        Return the answer as a protocol line, or an `Unfinished` to `finish` in a task, or None for what is never
-        answered: notifications, stray responses, blank lines.
+        Return the answer as a protocol line, or an `Unfinished` to `finish` in a task or to `resume`, or None for what
+        is never answered: notifications, stray responses, blank lines.
         """
         if not line or isinstance(line, Oversized):
             return _failure(None, Fault(INVALID_REQUEST, "the line is too long", "invalidRequest")) if line else None
@@ -116,7 +116,8 @@ class Rpc:
         """Give the answer of a request that stood by and may go on. Never yields."""
         self._in_flight -= 1
         answer = begin(unfinished.coroutine)
-        assert isinstance(answer, bytes), "it has waited twice"
+        if not isinstance(answer, bytes):
+            raise RuntimeError(f"{unfinished.coroutine!r} waits again, behind stand_by()")
         return answer
 
     def give_up(self, unfinished: Unfinished) -> bytes:

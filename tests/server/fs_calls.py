@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from execserver.server.eager import finish
 from execserver.server.files import Files
 from execserver.server.paths import to_uri
 from execserver.wire.errors import Fault
@@ -20,7 +21,7 @@ class FileCalls:
         """Answer the result as JSON has it. Params are camelCase; paths become URIs."""
         method = self._files.methods[f"fs/{name}"]
         asked = msgspec.convert({key: _as_json(value) for key, value in params.items()}, method.params)
-        return msgspec.json.decode(msgspec.json.encode(await method.handle(asked)))
+        return msgspec.json.decode(msgspec.json.encode(await finish(method.handle(asked))))
 
     async def fault(self, name: str, /, **params: Any) -> Fault:
         """Answer the error of a call that must fail."""

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import trio
 
+from execserver.server.eager import finish
 from execserver.server.http import Http
 from execserver.wire.base import Message
 from execserver.wire.errors import Fault
@@ -34,7 +35,7 @@ class Peer:
         asked = {"method": "GET", "requestId": "r", "url": url} | params
         method = self.http.methods["http/request"]
         with trio.fail_after(10):
-            result = await method.handle(msgspec.convert(asked, method.params))
+            result = await finish(method.handle(msgspec.convert(asked, method.params)))
         return msgspec.json.decode(msgspec.json.encode(result))
 
     async def fault(self, url: str, **params: Any) -> Fault:

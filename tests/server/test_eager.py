@@ -1,6 +1,7 @@
 """Handlers begun inside the reader: done at once, or stepped aside and finished in a task."""
 
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 
 import pytest
 import trio
@@ -99,16 +100,89 @@ def test_who_makes_another_go_on_can_still_step_aside() -> None:
     coroutine.close()
 
 
-async def test_stepping_aside_again_or_outside_of_the_reader_does_nothing() -> None:
+async def test_stepping_aside_again_does_nothing_whoever_began_it() -> None:
     async def handler() -> str:
+        await step_aside()
+        await trio.lowlevel.checkpoint()
         await step_aside()
         await step_aside()
         return "answer"
 
-    assert await handler() == "answer"
+    assert await finish(handler()) == "answer"
     coroutine = handler()
     begin(coroutine)
     assert await finish(coroutine) == "answer"
+
+
+async def test_what_is_raised_at_a_checkpoint_can_be_caught_by_who_has_stepped_aside() -> None:
+    async def handler() -> str:
+        await step_aside()
+        try:
+            await trio.lowlevel.wait_readable(-1)
+        except ValueError as error:
+            caught = repr(error)
+        await step_aside()
+        await trio.lowlevel.checkpoint()
+        return caught
+
+    coroutine = handler()
+    begin(coroutine)
+    assert (await finish(coroutine)).startswith("ValueError")
+
+
+@pytest.mark.parametrize("caught", [False, True])
+def test_what_is_thrown_into_the_task_reaches_who_has_stepped_aside(caught: bool) -> None:
+    async def handler() -> str:
+        await step_aside()
+        try:
+            await waiting()
+        except KeyError:
+            if not caught:
+                raise
+        await waiting()
+        return "answer"
+
+    @types.coroutine
+    def waiting() -> Generator[str, None, None]:
+        yield "a trap of trio"
+
+    async def task() -> str:
+        return await finish(coroutine)
+
+    coroutine, running = handler(), task()
+    begin(coroutine)
+    assert running.send(None) == "a trap of trio"
+    if caught:
+        assert running.throw(KeyError()) == "a trap of trio"
+        with pytest.raises(StopIteration, match="answer"):
+            running.send(None)
+    else:
+        with pytest.raises(KeyError):
+            running.throw(KeyError())
+
+
+def test_a_task_that_is_closed_closes_who_has_stepped_aside() -> None:
+    ended: list[bool] = []
+
+    async def handler() -> None:
+        await step_aside()
+        try:
+            await waiting()
+        finally:
+            ended.append(True)
+
+    @types.coroutine
+    def waiting() -> Generator[str, None, None]:
+        yield "a trap of trio"
+
+    async def task() -> None:
+        await finish(coroutine)
+
+    coroutine, running = handler(), task()
+    begin(coroutine)
+    running.send(None)
+    running.close()
+    assert ended == [True]
 
 
 async def test_a_checkpoint_without_stepping_aside_is_a_mistake_that_is_told_and_cleaned_up() -> None:
@@ -123,12 +197,3 @@ async def test_a_checkpoint_without_stepping_aside_is_a_mistake_that_is_told_and
     with pytest.raises(RuntimeError, match=r"handler.* reached a checkpoint without step_aside\(\)"):
         begin(handler())
     assert ended == [True]
-
-
-async def test_after_a_coroutine_has_failed_nobody_is_inside_the_reader() -> None:
-    async def fail() -> None:
-        raise ValueError
-
-    with pytest.raises(ValueError, match=r"^$"):
-        begin(fail())
-    await step_aside()

@@ -5,6 +5,7 @@ import errno
 import os
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -277,7 +278,7 @@ async def test_a_read_that_hangs_does_not_hang_the_end_and_keeps_its_descriptor_
     monkeypatch.setattr(os, "close", close)
     with trio.fail_after(5):
         async with trio.open_nursery() as tasks:
-            tasks.start_soon(files.methods["fs/readBlock"].handle, ReadBlockParams("h", 0, 5))
+            tasks.start_soon(partial(call, "readBlock", handleId="h", offset=0, len=5))
             await reading.wait()
             tasks.cancel_scope.cancel()
         await files.aclose()

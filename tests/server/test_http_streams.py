@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from execserver.server import http
+from execserver.server.eager import finish
 from execserver.wire.errors import INVALID_PARAMS, SERVER_ERROR
 from execserver.wire.http import BodyDelta, RequestParams
 from tests.server.http_calls import Peer
@@ -129,7 +130,7 @@ async def test_a_request_that_is_cancelled_leaves_no_connection(web: Loopback, n
     peer = Peer(nursery)
     await peer(web.url("/echo"))
     with trio.move_on_after(0.1) as scope:
-        await peer.http.request(RequestParams("GET", web.url("/endless"), "r"))
+        await finish(peer.http.request(RequestParams("GET", web.url("/endless"), "r")))
     assert scope.cancelled_caught
     assert await trio.to_thread.run_sync(web.gone.wait, 5)
     await peer.http.aclose()

@@ -91,6 +91,8 @@ class Served:
 
     async def stand(self, params: Said) -> Said:
         await stand_by(self.standing.append)
+        if params.text == "twice":
+            await step_aside()
         return params
 
     async def write(self, params: WriteParams) -> WriteResult:
@@ -386,6 +388,13 @@ def test_a_request_that_stands_by_is_in_flight_until_it_is_resumed() -> None:
         answer = json.loads(served.rpc.resume(unfinished))
         assert answer["result"] == {"text": str(answer["id"])}
     assert "result" in served.answer(request("say", 9))
+
+
+def test_a_request_that_waits_again_behind_standing_by_is_a_mistake_that_is_told() -> None:
+    served = Served().shake_hands()
+    unfinished = served.unfinished(request("stand", text="twice"))
+    with pytest.raises(RuntimeError, match=r"waits again, behind stand_by\(\)"):
+        served.rpc.resume(unfinished)
 
 
 async def test_a_request_that_was_cancelled_is_no_longer_in_flight() -> None:
