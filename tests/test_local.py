@@ -3,6 +3,7 @@
 Everything is under a clock, and everything here runs real children.
 """
 
+import base64
 import os
 import signal
 import sys
@@ -166,7 +167,7 @@ async def test_the_callers_error_leaves_as_itself() -> None:
 @bounded
 async def test_an_error_after_the_end_of_the_block_is_the_callers_own_fault() -> None:
     async with execserver.local.connect() as server:
-        process = await server.start(["true"])
+        process = await server.start(["sleep", "1000"])  # the exit of one that ends by itself may have been heard
     with pytest.raises(ClosedError):
         await server.ping()
     with pytest.raises(ClosedError):
@@ -254,6 +255,31 @@ async def test_the_status_of_a_child_of_the_program_is_not_taken_by_the_server()
     async with execserver.local.connect() as server:
         await server.run(["true"])
     assert await own.wait() == 7
+
+
+def test_sessions_in_two_threads_do_not_know_of_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    both = threading.Barrier(2, timeout=60)
+    read: list[str] = []
+
+    async def use() -> None:
+        async with execserver.local.connect() as server:
+            await server.call("fs/open", {"handleId": "h", "path": str(path)})
+            await trio.to_thread.run_sync(both.wait)
+            for _ in range(20):
+                async with trio.open_nursery() as pings:
+                    for _ in range(20):
+                        pings.start_soon(server.ping)
+                block = await server.call("fs/readBlock", {"handleId": "h", "offset": 0, "len": 100})
+                read.append(block["chunk"])
+
+    threads = [threading.Thread(target=trio.run, args=(use,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read == [base64.b64encode(b"content").decode()] * 40
 
 
 @bounded
