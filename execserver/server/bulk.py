@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from execserver.server.openssl import decode_slice
-from execserver.wire.base64 import decode_text, encode_fast
+from execserver.wire.base64 import HAS_FAST, decode_text
 from execserver.wire.envelope import Id
 from execserver.wire.process import WriteParams
 
@@ -56,8 +56,8 @@ def decode_long_write(line: bytes) -> tuple[Id, WriteParams] | None:
         return None
     try:
         write = _decode(frame)
-        chunk = decode_slice(line, start, end) if encode_fast is None else None
-        if chunk is None:  # or it is flawed, and this says so
+        chunk = None if HAS_FAST else decode_slice(line, start, end)
+        if chunk is None:  # no OpenSSL, or flawed: this says which
             chunk = decode_text(memoryview(line)[start:end])
     except (msgspec.DecodeError, ValueError):
         return None

@@ -73,7 +73,7 @@ class Dispatcher:
 
 def _envelop(request_id: Id, result: Any) -> Success | Failure:
     """The answer with a `Result`. The library's `to_response` and `to_serializable_one` take 1.2 us for it, not 0.1."""
-    if isinstance(result, Right):  # not `Left`, whose abstract class is asked for all that are not exactly of it
+    if isinstance(result, Right):  # to ask for `Left` would take every success through ABCMeta
         return Success(request_id, result._value.result)
     return Failure(request_id, ErrorObject(*result._error))
 

@@ -27,7 +27,7 @@ def encode_between(head: bytes, data: bytes, tail: bytes) -> bytearray | None:
 def decode_slice(line: bytes, start: int, end: int) -> bytes | None:
     """Decode ``line[start:end]``, strictly; None where it is empty or flawed, and without OpenSSL.
 
-    To the function itself blanks around the base64 are none, and "=" is an "A" wherever it stands.
+    The function itself skips blanks around the base64, and takes "=" for an "A" wherever it stands.
     """
     decode_block = _find("EVP_DecodeBlock")
     blocks, rest = divmod(end - start, 4)
@@ -39,7 +39,9 @@ def decode_slice(line: bytes, start: int, end: int) -> bytes | None:
     source = ctypes.cast(ctypes.c_char_p(line), ctypes.c_void_p).value
     assert source is not None
     size = decode_block(_address(data, 0), source + start, end - start)
-    return bytes(memoryview(data)[: size - padding]) if size == len(data) else None
+    if size != len(data):  # -1 for what is no base64; less where it skipped something, or where a C int is too short
+        return None
+    return bytes(memoryview(data)[: size - padding])
 
 
 def _address(buffer: bytearray, offset: int) -> int:

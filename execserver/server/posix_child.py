@@ -59,7 +59,7 @@ class PipeSource(Readable):
         super().__init__(fd)
         self.stream: Stream = stream
         self._grown = stream == "pty"  # a terminal has no size to grow
-        self._count: array.array[int] | None = None  # where `held` has the kernel write; to make it takes as long
+        self._count: array.array[int] | None = None  # for `held`: making one takes as long as the call
 
     def read(self) -> bytes:
         """See `Source`."""

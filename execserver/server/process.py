@@ -23,7 +23,7 @@ from execserver.server.stdin import Delivery, Stdin
 from execserver.wire.base import to_seconds
 from execserver.wire.process import CloseReason, StartParams
 
-LARGE_BYTES: Final = 8 * 1024  # a stream whose last chunk was this large waits for its turn before the next
+LARGE_BYTES: Final = 8 * 1024  # a pump whose last chunk was this large waits for its turn before the next
 # EIO follows a session leader's end within 1 ms, unless a descendant ignores SIGHUP and so keeps the terminal.
 HANGUP_SECONDS: Final = 0.2
 _UNTIL_END_OF_FILE: Final = math.inf
@@ -41,7 +41,7 @@ class Process:
         nursery: trio.Nursery,
         retain: Callable[["Process"], None],
     ) -> None:
-        """``nursery`` outlives the process. ``retain`` is called when the close has left; nothing yields between."""
+        """``nursery`` outlives the process. ``retain`` is called when the close has left; nothing yields in between."""
         self.record = record
         self.child = child
         self.log = record.log

@@ -1,6 +1,7 @@
 """The processes of a session, and the handlers of ``process/*``.
 
-No handler here waits, but for a long poll and for a write that the child does not take at once; those step aside.
+No handler here waits, but for a long poll, which steps aside, and for a write that the child does not take at once,
+which stands by.
 """
 
 import os

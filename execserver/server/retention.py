@@ -36,7 +36,7 @@ class Retention:
         self._size += kept.size
         while self._size > RETAIN_ALL_BYTES and len(self._kept) > 1:
             self.release(next(iter(self._kept)))
-        if len(self._kept) == 1:
+        if len(self._kept) == 1:  # `run` waits for it only while nothing is kept
             self._added.set()
 
     def release(self, process_id: str) -> bool:

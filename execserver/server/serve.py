@@ -129,7 +129,7 @@ class _Reader:
         self._processes = processes
         self._prepare = prepare
         self._standing_by: set[Unfinished] = set()
-        self._none_stands_by = trio.Event()
+        self._none_stands_by: trio.Event | None = None  # where that is waited for
         self.input_ended_at: float | None = None  # where that was seen before it was read
 
     async def run(self) -> None:
@@ -156,7 +156,7 @@ class _Reader:
             self._prepare()
 
     def _begin(self, line: bytes | Oversized) -> None:
-        """Begin one request. Never yields: what a handler does before it steps aside is done in the order of lines."""
+        """Begin one request. Never yields: what a handler does before it has to wait is done in the order of lines."""
         outcome = self._rpc.begin(line)
         if isinstance(outcome, Unfinished):
             if isinstance(outcome.waits, StandingBy):
@@ -191,7 +191,7 @@ class _Reader:
         if unfinished in self._standing_by:
             self._standing_by.remove(unfinished)
             self._outbox.post(self._rpc.resume(unfinished))
-            if not self._standing_by:
+            if not self._standing_by and self._none_stands_by is not None:
                 self._none_stands_by.set()
 
     async def see_through(self) -> None:

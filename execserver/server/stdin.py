@@ -47,7 +47,7 @@ class Delivery:
                 call()
 
     def when_decided(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called by who decides it, which is still to come."""
+        """Have ``call`` called when it is decided, which must be still to come."""
         if self._waiting is None:
             self._waiting = []
         self._waiting.append(call)

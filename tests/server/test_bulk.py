@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -20,9 +21,8 @@ DATA = bytes(range(256)) * 16
 TEXT = base64.b64encode(DATA).decode()
 
 Decode = Callable[[bytes], tuple[Id, WriteParams] | None]
-with_both = pytest.mark.parametrize(
-    "decode", [bulk.decode_long_write, import_without_fast(bulk).decode_long_write], ids=["fast", "plain"]
-)
+PLAIN = import_without_fast(bulk)
+with_both = pytest.mark.parametrize("decode", [bulk.decode_long_write, PLAIN.decode_long_write], ids=["fast", "plain"])
 
 
 def line_of(**members: Any) -> bytes:
@@ -54,6 +54,23 @@ def test_a_flawless_long_write_is_taken(
     assert taken is not None
     assert taken == ordinarily(line)
     assert taken[1].chunk == DATA
+
+
+@pytest.mark.parametrize(("one", "asked"), [(bulk, 0), (PLAIN, 1)], ids=["fast", "plain"])
+@pytest.mark.parametrize("answer", [None, b"of OpenSSL"])
+def test_openssl_is_asked_without_the_extra_and_msgspec_where_it_knows_nothing(
+    one: ModuleType, asked: int, answer: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices: list[bytes] = []
+
+    def decode_slice(line: bytes, start: int, end: int) -> bytes | None:
+        slices.append(line[start:end])
+        return answer
+
+    monkeypatch.setattr(one, "decode_slice", decode_slice)
+    taken = one.decode_long_write(line_of())
+    assert slices == [TEXT.encode()] * asked
+    assert taken == (1, WriteParams("p", answer if answer and asked else DATA))
 
 
 ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.just(TEXT), st.just([TEXT]))

@@ -10,7 +10,7 @@ import pytest
 import trio
 from jsonrpcserver.async_dispatcher import call
 from jsonrpcserver.request import Request
-from jsonrpcserver.result import Left, Result  # type: ignore[attr-defined]  # it is oslash's, and used there
+from jsonrpcserver.result import Result, Right  # type: ignore[attr-defined]  # it is oslash's, and used there
 from jsonrpcserver.sentinels import NOCONTEXT
 from msgspec import Raw
 
@@ -67,14 +67,14 @@ def test_contract_a_json_rpc_error_becomes_an_error_with_its_code_message_and_da
 
     request = Request("m", [b"{}"], "id")
     result = driven(call(request, NOCONTEXT, cast(Any, fail)))
-    assert isinstance(result, Left)
+    assert not isinstance(result, Right)
     assert tuple(cast(Any, result)._error) == (-5, "message", {"kind": "x"})
 
 
-def test_contract_success_is_no_left_and_keeps_its_value_as_it_is() -> None:
+def test_contract_success_is_right_and_keeps_its_value_as_it_is() -> None:
     value = Empty()
     result: Any = jsonrpcserver.Success(value)
-    assert not isinstance(result, Left)
+    assert isinstance(result, Right)
     assert result._value.result is value
 
 

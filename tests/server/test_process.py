@@ -3,8 +3,8 @@
 import base64
 import json
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -160,12 +160,22 @@ async def test_the_pump_that_finds_the_last_end_of_file_closes_without_its_owner
 
 
 class _Tasks(trio.abc.Instrument):
-    """Counts those that begin."""
+    """How much of a child's stdout had been read when each task began."""
 
-    begun = 0
+    def __init__(self, child: FakeChild) -> None:
+        self.read_when_begun: list[int] = []
+        self._child = child
 
     def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        self.begun += 1
+        self.read_when_begun.append(self._child.sources[0].was_read)
+
+
+@contextmanager
+def tasks_of(child: FakeChild) -> Iterator[_Tasks]:
+    tasks = _Tasks(child)
+    trio.lowlevel.add_instrument(tasks)
+    yield tasks
+    trio.lowlevel.remove_instrument(tasks)
 
 
 @pytest.mark.parametrize("tty", [False, True])
@@ -177,11 +187,9 @@ async def test_a_process_that_is_over_before_it_is_followed_needs_no_tasks(tty: 
     child.exits(3)
     async with trio.open_nursery() as nursery:
         it = Followed(StartParams("p", ["x"], tty=tty), child, MemoryWire(), nursery)
-        tasks = _Tasks()
-        trio.lowlevel.add_instrument(tasks)
-        await it.process.supervise()
-        trio.lowlevel.remove_instrument(tasks)
-    assert tasks.begun == 0
+        with tasks_of(child) as tasks:
+            await it.process.supervise()
+    assert tasks.read_when_begun == []
     output = [("pty" if tty else "stdout", said)] if said else []
     assert [event[1:] for event in it.events()] == [*output, (3, "exit"), ("endOfFile",)]
     assert child.closed
@@ -201,6 +209,25 @@ async def test_whatever_a_child_left_before_it_is_followed_is_told_before_its_ex
     assert (it.said(), it.said("stderr")) == (b"x" * size, b"y" * size)
     assert it.kinds()[-2:] == ["exited", "closed"]
     assert [event["seq"] for event in it.params()] == [*range(1, len(it.params()) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "backlog", "read"),
+    [(b"y", 0, 2), (b"y" * LARGE_BYTES, 0, LARGE_BYTES), (b"y", FULL_BYTES, 0)],
+    ids=["a chunk and what was to be the end", "no second one that is large", "nothing where there is no room"],
+)
+async def test_what_is_not_over_is_left_to_the_pumps(chunk: bytes, backlog: int, read: int) -> None:
+    child = FakeChild(escaped=True)
+    child.source("stdout").flood(chunk)
+    child.exits()
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            it = Followed(StartParams("p", ["x"]), child, MemoryWire(0 if backlog else None), nursery)
+            it.outbox.post(bytes(backlog))
+            with tasks_of(child) as tasks:
+                scope.cancel()
+                await it.process.supervise()
+    assert tasks.read_when_begun == [read, read]
 
 
 async def test_who_writes_on_after_a_child_that_has_ended_does_not_keep_the_server(autojump_clock: MockClock) -> None:

@@ -3,6 +3,7 @@
 import gc
 import json
 import signal
+import weakref
 from typing import Any
 
 import pytest
@@ -415,6 +416,38 @@ async def test_who_reads_of_a_close_may_release_the_process_in_the_same_moment(
     assert trio.current_time() == began
     await trio.sleep(2)
     assert child.closed
+
+
+async def test_a_closed_process_is_let_go(peer: Peer, autojump_clock: MockClock) -> None:
+    child = await peer.start("p")
+    await peer.start("newest")  # which is kept, to be asked whether it has ended
+    reference = weakref.ref(child)
+    child.exits()
+    await peer.closed("p")
+    await wait_all_tasks_blocked()
+    peer.children.clear()
+    del child
+    gc.collect()
+    assert reference() is None
+
+
+async def test_a_closed_process_whose_group_lives_on_is_let_go_when_another_closes_after_that(
+    peer: Peer, autojump_clock: MockClock
+) -> None:
+    leader = await peer.start("leader", FakeChild(descendant_ignores=()))
+    other = await peer.start("other")
+    reference = weakref.ref(leader)
+    leader.closes_its_streams()
+    leader.exits()
+    await peer.closed("leader")
+    leader.descendant_ends()
+    other.exits()
+    await peer.closed("other")
+    await wait_all_tasks_blocked()
+    peer.children.clear()
+    del leader
+    gc.collect()
+    assert reference() is None
 
 
 async def test_only_a_closed_process_is_released(peer: Peer, autojump_clock: MockClock) -> None:
