@@ -86,6 +86,10 @@ $(BENCH)/child: $(NATIVE)/child.c $(NATIVE)/pattern.h
 	@mkdir -p $(BENCH)
 	gcc $(BENCH_CFLAGS) -o $@ $<
 
+$(BENCH)/nothing: $(NATIVE)/nothing.c
+	@mkdir -p $(BENCH)
+	gcc $(BENCH_CFLAGS) -static -nostdlib -o $@ $<
+
 # two environments: with what the extra `fast` brings, and with the dependencies alone
 $(BENCH)/.ready: $(READY)
 	$(BIN)/pip install --quiet --group bench
@@ -93,7 +97,7 @@ $(BENCH)/.ready: $(READY)
 	$(BENCH)/plain/bin/pip install --quiet --editable .
 	@touch $@
 
-BENCH_READY := $(BENCH)/driver $(BENCH)/limit $(BENCH)/child $(BENCH)/.ready
+BENCH_READY := $(BENCH)/driver $(BENCH)/limit $(BENCH)/child $(BENCH)/nothing $(BENCH)/.ready
 
 bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes under two minutes, ONLY=echo,spawn picks runs
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ALONE),--alone) $(if $(ONLY),--only '$(ONLY)',--save)

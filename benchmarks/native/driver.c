@@ -51,6 +51,8 @@ static void set(struct arguments *arguments, const char *word)
         arguments->verify = atol(value + 1);
     else if (NAMED("tty"))
         arguments->tty = atol(value + 1);
+    else if (NAMED("bare"))
+        arguments->bare = atol(value + 1);
     else if (NAMED("ids"))
         arguments->ids = atol(value + 1);
     else

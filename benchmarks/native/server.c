@@ -270,14 +270,29 @@ void wait_finished(struct server *server, long number)
         die("p%ld ended with exit code %ld", number, server->processes[number].exit_code);
 }
 
+/* The path of a program that was built beside this one. */
+static const char *beside(const char *name)
+{
+    static char path[4096];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 16);
+    if (size < 0)
+        die("readlink: %s", strerror(errno));
+    path[size] = 0;
+    strcpy(strrchr(path, '/') + 1, name);
+    return path;
+}
+
+const char *nothing(void)
+{
+    static char text[4400];
+    snprintf(text, sizeof text, "[\"%s\"]", beside("nothing"));
+    return text;
+}
+
 const char *child(const char *mode, uint64_t number)
 {
-    static char text[4400], path[4096];
-    if (path[0] == 0) {
-        if (readlink("/proc/self/exe", path, sizeof path - 8) < 0)
-            die("readlink: %s", strerror(errno));
-        strcpy(strrchr(path, '/') + 1, "child");
-    }
+    static char text[4400];
+    const char *path = beside("child");
     if (strcmp(mode, "pause") == 0)
         snprintf(text, sizeof text, "[\"%s\",\"pause\"]", path);
     else

@@ -61,5 +61,7 @@ bool finished(const struct process *process);
 void wait_finished(struct server *server, long number);
 /* JSON argv of a benchmark child. The text lives until the next call. */
 const char *child(const char *mode, uint64_t number);
+/* JSON argv of the program that is linked with nothing. */
+const char *nothing(void);
 
 #endif

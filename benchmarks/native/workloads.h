@@ -12,6 +12,7 @@ struct arguments {
     double seconds; /* at most, or exactly where nothing else ends it */
     long verify;    /* decode the content and compare its digest */
     long tty;
+    long bare;      /* the child is linked with nothing */
     long ids;       /* writes have a writeId, as Codex sends it */
     char **argv;    /* the server */
 };

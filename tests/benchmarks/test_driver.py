@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("mak
 
 @pytest.fixture(scope="module")
 def driver() -> str:
-    built = [f".cache/bench/{name}" for name in ("driver", "child", "limit")]
+    built = [f".cache/bench/{name}" for name in ("driver", "child", "nothing", "limit")]
     subprocess.run(["make", "--silent", *built], cwd=ROOT, check=True, timeout=60)
     return str(ROOT / built[0])
 
@@ -65,6 +65,7 @@ def test_the_same_server_gets_one_when_it_is_right(driver: str) -> None:
         ["output", "size=300000", "tty=1", "verify=1"],
         ["lines", "count=2000"],
         ["spawn", "count=20", "children=4", "rounds=2"],
+        ["spawn", "count=20", "bare=1"],
         ["stdin", "size=1048576"],
         ["echo", "size=1048576"],
         ["latency", "count=20", "children=1"],
