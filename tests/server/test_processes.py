@@ -418,17 +418,22 @@ async def test_who_reads_of_a_close_may_release_the_process_in_the_same_moment(
     assert child.closed
 
 
+async def let_go(peer: Peer, reference: "weakref.ref[FakeChild]") -> bool:
+    """Say whether nobody holds the child any more, when the test has let go of it."""
+    await wait_all_tasks_blocked()
+    peer.children.clear()
+    gc.collect()
+    return reference() is None
+
+
 async def test_a_closed_process_is_let_go(peer: Peer, autojump_clock: MockClock) -> None:
     child = await peer.start("p")
     await peer.start("newest")  # which is kept, to be asked whether it has ended
     reference = weakref.ref(child)
     child.exits()
     await peer.closed("p")
-    await wait_all_tasks_blocked()
-    peer.children.clear()
     del child
-    gc.collect()
-    assert reference() is None
+    assert await let_go(peer, reference)
 
 
 async def test_a_closed_process_whose_group_lives_on_is_let_go_when_another_closes_after_that(
@@ -443,11 +448,8 @@ async def test_a_closed_process_whose_group_lives_on_is_let_go_when_another_clos
     leader.descendant_ends()
     other.exits()
     await peer.closed("other")
-    await wait_all_tasks_blocked()
-    peer.children.clear()
     del leader
-    gc.collect()
-    assert reference() is None
+    assert await let_go(peer, reference)
 
 
 async def test_only_a_closed_process_is_released(peer: Peer, autojump_clock: MockClock) -> None:
