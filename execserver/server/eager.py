@@ -62,7 +62,7 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> T | Waiting | StandingBy:
 
 @types.coroutine
 def finish(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Await the rest of a coroutine that `begin` found waiting, which may step aside again. As ``yield from`` else."""
+    """Await the rest of what `begin` found waiting, as ``yield from`` does; but it may step aside again."""
     go_on: Callable[[Any], Any] = coroutine.send
     given: Any = None
     while True:
@@ -75,5 +75,5 @@ def finish(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
         if trap is not WAITING:
             try:
                 given = yield trap
-            except BaseException as error:
+            except BaseException as error:  # Cancelled, Ctrl-C, the end of the task: the coroutine's to deal with
                 go_on, given = coroutine.throw, error

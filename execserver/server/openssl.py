@@ -54,8 +54,8 @@ def _find(name: str) -> Callable[[int, int | bytes, int], int] | None:
     try:
         import _hashlib  # a detail of CPython, and where it is missing a slower base64 is the worst that follows
 
-        function = getattr(ctypes.PyDLL(_hashlib.__file__), name)  # it holds the GIL: nobody has the buffer meanwhile
+        function = ctypes.PyDLL(_hashlib.__file__)[name]  # it holds the GIL: nobody has the buffer meanwhile
     except (ImportError, AttributeError, OSError):
         return None
     function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
-    return function  # type: ignore[no-any-return]
+    return function
