@@ -99,14 +99,16 @@ $(BENCH)/.ready: $(READY)
 
 BENCH_READY := $(BENCH)/driver $(BENCH)/limit $(BENCH)/child $(BENCH)/nothing $(BENCH)/.ready
 
+# A complete run renews the figures of the documentation; any other leaves its own in .cache/bench.
 bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes under two minutes, ONLY=echo,spawn picks runs
-	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ALONE),--alone) $(if $(ONLY),--only '$(ONLY)',--save)
+	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ALONE),--alone) $(if $(ONLY),--only '$(ONLY)') \
+		$(if $(QUICK)$(ONLY),,--save)
 
 bench-clients: $(READY)  ## output through the server and each client, beside the server alone
 	$(BIN)/python -m benchmarks.clients
 
 growth: $(BENCH_READY)  ## does the cost of one thing stay the same as there is more of it; FULL=1: 100 GB, 100,000 processes
-	$(BIN)/python -m benchmarks.growth $(if $(FULL),--full) --save
+	$(BIN)/python -m benchmarks.growth $(if $(FULL),--full --save)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.driver import Metrics, Options, measure
-from benchmarks.page import insert
+from benchmarks.page import PAGE, insert
 
 MB = 1_000_000
 GB = 1000 * MB
@@ -21,7 +21,7 @@ TENTHS = range(1, 11)
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="up to 100 GB and 100,000 processes: about ten minutes")
+    parser.add_argument("--full", action="store_true", help="up to 100 GB and 100,000 processes: five to ten minutes")
     parser.add_argument("--save", action="store_true", help="write the tables into docs/explanation/performance.md")
     parser.add_argument("--command", type=shlex.split, help="measure this server instead of ours")
     parser.add_argument("--only", choices=[table.__name__.removeprefix("_") for table in TABLES])
@@ -111,7 +111,7 @@ def main() -> int:
             texts.append(table(command, options.full))
             print(f"{texts[-1]}\n", flush=True)
     if options.save and not options.only:
-        insert("growth", "\n\n".join(texts))
+        insert(PAGE, "growth", "\n\n".join(texts))
     return 0
 
 

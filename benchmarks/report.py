@@ -75,7 +75,8 @@ def _ratio(row: Row, ours: float | None, reference: float | None) -> float | Non
     return ours / reference if row.better == "more" else reference / ours
 
 
-def _number(value: float | None, unit: str = "") -> str:
+def number(value: float | None, unit: str = "") -> str:
+    """Three digits, or all before the point; nothing for what was not measured."""
     if value is None:
         return ""
     digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -91,12 +92,12 @@ def markdown(rows: Sequence[Figures]) -> str:
     for row in rows:
         cells = [
             row.title,
-            _number(row.reference, row.unit),
-            _number(row.limit) + (f" ({_number(row.limit_ratio)})" if row.limit_ratio else ""),
-            _number(row.ours),
-            _number(row.ratio),
-            _number(row.fast),
-            _number(row.fast_ratio),
+            number(row.reference, row.unit),
+            number(row.limit) + (f" ({number(row.limit_ratio)})" if row.limit_ratio else ""),
+            number(row.ours),
+            number(row.ratio),
+            number(row.fast),
+            number(row.fast_ratio),
             row.to_reach,
             ("**short**, and so is C" if row.out_of_reach else "**short**") if row.short else "",
         ]

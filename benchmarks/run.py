@@ -11,26 +11,37 @@ import platform
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.chart import draw
 from benchmarks.driver import BUILT, ROOT, Failed, Metrics, awake_cores, measure
-from benchmarks.page import insert
+from benchmarks.page import PAGE, README, insert, summary
 from benchmarks.reference import VERSION, reference_command
-from benchmarks.report import as_json, figures, markdown
+from benchmarks.report import Figures, as_json, figures, markdown
 from benchmarks.table import RUNS, Run
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 CHART = ROOT / "docs" / "images" / "ratios.svg"
+LAST, LAST_CHART = BUILT / "ratios.json", BUILT / "ratios.svg"  # of a run that documents nothing: not of all, or quick
 PICTURE = "![How many times better than the reference server, for each workload](../images/ratios.svg)"
 PLAIN = BUILT / "plain" / "bin" / "python"  # an environment without pybase64
 IMPORTS = "import trio, msgspec"  # what no start can do without
 
 
+def _names(text: str) -> list[str]:
+    known = [run.name for run in RUNS]
+    names = text.split(",")
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"no run is called {name!r}: there are {', '.join(known)}")
+    return names
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, two repetitions: under two minutes")
-    parser.add_argument("--only", metavar="NAMES", help="only these runs, separated by commas")
+    parser.add_argument("--only", metavar="NAMES", type=_names, help="only these runs, separated by commas")
     parser.add_argument("--repeat", type=int, help="repetitions of each run")
     parser.add_argument("--plain", default=str(PLAIN), help="interpreter without pybase64")
     parser.add_argument("--fast", default=sys.executable, help="interpreter with pybase64; empty: leave it out")
@@ -39,7 +50,9 @@ def _arguments() -> argparse.Namespace:
         "--alone", action="store_true", help="real-time priority (root): for a machine that is busy with something else"
     )
     parser.add_argument("--check", action="store_true", help="exit code 1 when a row falls short")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}, the chart and the page")
+    parser.add_argument(
+        "--save", action="store_true", help=f"write into the project: {RESULTS.name}, the chart, the pages"
+    )
     return parser.parse_args()
 
 
@@ -102,10 +115,17 @@ def _describe(machine: dict[str, object], options: argparse.Namespace) -> str:
     )
 
 
+def _write(rows: Sequence[Figures], report: dict[str, object], results: Path, chart: Path) -> None:
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    draw(rows, chart)
+    print(f"written: {results.relative_to(ROOT)}, {chart.relative_to(ROOT)}")
+
+
 def main() -> int:
     """Measure, print, save."""
     options = _arguments()
-    names = options.only.split(",") if options.only else [run.name for run in RUNS]
+    names = options.only or [run.name for run in RUNS]
     samples: dict[str, dict[str, list[Metrics]]] = {}
     failures: list[str] = []
     began = time.monotonic()
@@ -120,19 +140,13 @@ def main() -> int:
         print(f"failed: {failure}")
     short = [row.title for row in rows if row.short]
     print(f"{len(rows)} rows, {len(short)} short of what is to be reached{': ' if short else ''}{'; '.join(short)}")
-    if options.save and not failures:
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    if not failures:
         machine = _machine(awake=awake)
-        report = {
-            "machine": machine,
-            "quick": options.quick,
-            "alone": options.alone,
-            "rows": as_json(rows),
-            "samples": samples,
-        }
-        RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-        draw(rows, CHART)
-        insert("ratios", f"{PICTURE}\n\n{_describe(machine, options)}\n\n{markdown(rows)}")
+        report = {"machine": machine, "quick": options.quick, "alone": options.alone, "rows": as_json(rows)}
+        _write(rows, {**report, "samples": samples}, *((RESULTS, CHART) if options.save else (LAST, LAST_CHART)))
+        if options.save:
+            insert(PAGE, "ratios", f"{PICTURE}\n\n{_describe(machine, options)}\n\n{markdown(rows)}")
+            insert(README, "speed", summary(rows))
     return 1 if failures or (options.check and short) else 0
 
 

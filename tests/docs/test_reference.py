@@ -1,6 +1,7 @@
 """The pages of the reference say what the code says: generated ones are up to date, and every number is the code's."""
 
 import importlib.util
+import json
 import re
 from collections.abc import Callable
 from importlib import import_module
@@ -8,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.page import summary
+from benchmarks.report import Figures, figures, markdown
+from benchmarks.table import ROWS
 from execserver.client import asyncio, names, sync, trio
 
 from .pages import PAGES, ROOT, name
@@ -96,17 +100,18 @@ def test_the_architecture_names_every_module_and_no_other() -> None:
         assert named == modules, package
 
 
-def test_the_figures_of_the_readme_are_those_of_the_page_about_performance() -> None:
-    table = (ROOT / "docs" / "explanation" / "performance.md").read_text().partition("<!-- ratios -->")[2]
-    table = table.partition("<!-- end of ratios -->")[0]
-    measured = {float(each.replace(",", "")) for each in re.findall(r"[\d,]*\d(?:\.\d+)?", table)}
-    section = (ROOT / "README.md").read_text().partition("## How fast")[2].partition("\n## ")[0]
-    shown = re.findall(r", ([\d.,]+) \S+ against ([\d.]+) \|", section)
-    ratios = re.findall(r"\| ([\d.]+) times as ", section)
-    with_fast = re.findall(r"the last two are ([\d.]+) and ([\d.]+)\.\s", section)
-    assert (len(shown), len(ratios), len(with_fast)) == (3, 3, 1)
-    figures = [each for found in (*shown, ratios, *with_fast) for each in found]
-    assert {float(each.replace(",", "")) for each in figures} <= measured
+def saved() -> list[Figures]:
+    """The rows of the last complete run."""
+    report = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text())
+    assert not report["quick"]
+    return figures(report["samples"])
+
+
+def test_the_figures_of_the_documentation_are_those_of_the_saved_run() -> None:
+    rows = saved()
+    assert [row.title for row in rows] == [row.title for row in ROWS]
+    assert markdown(rows) in (ROOT / "docs" / "explanation" / "performance.md").read_text()
+    assert summary(rows) in (ROOT / "README.md").read_text()
 
 
 def test_there_are_pages() -> None:
