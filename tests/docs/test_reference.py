@@ -114,5 +114,13 @@ def test_the_figures_of_the_documentation_are_those_of_the_saved_run() -> None:
     assert summary(rows) in (ROOT / "README.md").read_text()
 
 
+def test_no_row_falls_short_unsaid() -> None:
+    page = (ROOT / "docs" / "explanation" / "performance.md").read_text()
+    section = page.partition("\n## What falls short")[2].partition("\n## ")[0]
+    assert section
+    for row in saved():
+        assert not row.short or f"**{row.title}**" in section, row.title
+
+
 def test_there_are_pages() -> None:
     assert {"README.md", "CHANGELOG.md", "docs/tutorial.md"} <= {name(page) for page in PAGES}
