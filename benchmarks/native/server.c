@@ -174,8 +174,10 @@ __attribute__((noreturn)) static void blame(const char *what, const struct messa
 static void add_output(struct process *process, const struct message *message)
 {
     size_t size = base64_size(message->chunk, message->chunk_length);
-    if (size == (size_t)-1 || message->seq <= process->output_seq)
-        blame("output out of order, or no base64", message);
+    if (size == (size_t)-1)
+        blame("no base64", message);
+    if (message->seq <= process->output_seq)
+        blame("output out of order", message);
     process->output_seq = message->seq;
     process->bytes += size;
     if (process->digest) {

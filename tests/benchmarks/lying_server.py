@@ -43,6 +43,8 @@ def play(process_id: str, flaw: str) -> None:
     texts = [base64.b64encode(chunk).decode() for chunk in chunks]
     if flaw == "no base64":
         texts[0] = "!" + texts[0][1:]
+    if flaw == "base64 is cut short":
+        texts[0] = texts[0][:-1]
     numbers = {"a number is repeated": (1, 1, 3, 4), "a number is left out": (1, 3, 4, 5)}.get(flaw, (1, 2, 3, 4))
     for seq, text in zip(numbers, texts, strict=False):
         push("output", process_id, seq, stream="stdout", chunk=text)
