@@ -77,6 +77,7 @@ int main(int argc, char **argv)
     if (words + 1 >= argc)
         die("usage: driver WORKLOAD [name=value ...] -- SERVER [ARGUMENT ...]");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_DFL); /* ignored in the background of a shell: the children would inherit that, and not end */
     signal(SIGALRM, out_of_time);
     alarm(getenv("DRIVER_TIMEOUT") ? (unsigned)atoi(getenv("DRIVER_TIMEOUT")) : 300);
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)

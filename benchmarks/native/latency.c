@@ -4,6 +4,7 @@
 #include "workloads.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +137,8 @@ void measure_spawn(const struct arguments *arguments)
     end(&server);
 }
 
+#define HELLO "aGVsbG8K" /* six bytes: a chunk that nobody cuts */
+
 /* One byte string into `cat` and out again; in microseconds. With a writeId, as Codex sends it, or without. */
 static double echo_us(struct server *server, long number, bool with_id)
 {
@@ -145,9 +148,13 @@ static double echo_us(struct server *server, long number, bool with_id)
     char id[40] = "";
     if (with_id)
         snprintf(id, sizeof id, ",\"writeId\":\"%ld\"", server->last_id);
-    request(server, "process/write", "{\"processId\":\"p%ld\",\"chunk\":\"aGVsbG8K\"%s}", number, id);
-    while (server->processes[number].bytes < expected)
+    request(server, "process/write", "{\"processId\":\"p%ld\",\"chunk\":\"" HELLO "\"%s}", number, id);
+    while (server->processes[number].bytes < expected) {
         receive(server, &message);
+        if (message.kind == OUTPUT && message.process == number
+            && (message.chunk_length != strlen(HELLO) || memcmp(message.chunk, HELLO, strlen(HELLO))))
+            die("what comes back is not what was sent");
+    }
     return (now() - began) * 1e6;
 }
 
@@ -166,9 +173,18 @@ static long start_cat(struct server *server)
     return number;
 }
 
+/* End it, and the `others` that were started behind it: no echo may be missing, and none too many. */
+static void end_cat(struct server *server, long number, long others, long echoes)
+{
+    interrupt(server, number, 1 + others);
+    if (server->processes[number].bytes != 6 * (uint64_t)echoes)
+        die("%llu bytes came back of %ld", (unsigned long long)server->processes[number].bytes, 6 * echoes);
+}
+
 /* Echo while `children` others flood. */
 void measure_latency(const struct arguments *arguments)
 {
+    enum { FIRST = 10 };
     struct server server;
     struct samples samples = {0};
     struct message message;
@@ -181,7 +197,7 @@ void measure_latency(const struct arguments *arguments)
     for (long i = 0; i < arguments->children; i++)
         while (server.processes[cat + 1 + i].bytes < 4 << 20)
             receive(&server, &message);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < FIRST; i++)
         echo_us(&server, cat, true);
     double until = now() + arguments->seconds, cpu = cpu_seconds(server.pid);
     for (long i = 0; i < arguments->count && now() < until; i++)
@@ -190,6 +206,7 @@ void measure_latency(const struct arguments *arguments)
     metric("p99_us", percentile(&samples, 0.99));
     metric("cpu_us", (cpu_seconds(server.pid) - cpu) / (double)samples.count * 1e6);
     metric("samples", (double)samples.count);
+    end_cat(&server, cat, arguments->children, FIRST + (long)samples.count);
     end(&server);
 }
 
@@ -217,20 +234,22 @@ static double tail_us(struct server *server, long number)
 /* The last chunk of a short log, and of one with `count` chunks; and what a retained chunk costs. */
 void measure_tail(const struct arguments *arguments)
 {
+    enum { SHORT = 50 };
     struct server server;
     launch(&server, arguments->argv);
     warm_up(&server);
     long cat = start_cat(&server);
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < SHORT; i++)
         echo_us(&server, cat, arguments->ids);
     settle(&server);
     tail_us(&server, cat);
     metric("short_us", tail_us(&server, cat));
     double before = memory_mb(server.pid, "VmRSS");
-    for (long i = 50; i < arguments->count; i++)
+    for (long i = SHORT; i < arguments->count; i++)
         echo_us(&server, cat, arguments->ids);
     settle(&server);
-    metric("bytes_per_event", (memory_mb(server.pid, "VmRSS") - before) * 1e6 / (double)(arguments->count - 50));
+    metric("bytes_per_event", (memory_mb(server.pid, "VmRSS") - before) * 1e6 / (double)(arguments->count - SHORT));
     metric("us", tail_us(&server, cat));
+    end_cat(&server, cat, 0, arguments->count > SHORT ? arguments->count : SHORT);
     end(&server);
 }

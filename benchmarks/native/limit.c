@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -104,14 +105,20 @@ static void start(const char *line, char *id_text, bool tty)
     SAY("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"processId\":\"%s\"}}\n", id_text, child->id);
 }
 
-static void feed(const char *line, const char *id)
+static struct child *named_in(const char *line)
 {
-    static unsigned char bytes[LINE];
     char process[32];
     sscanf(strstr(line, "\"processId\":\"") + 13, "%31[^\"]", process);
     struct child *child = children;
     while (strcmp(child->id, process))
         child++;
+    return child;
+}
+
+static void feed(const char *line, const char *id)
+{
+    static unsigned char bytes[LINE];
+    struct child *child = named_in(line);
     const char *chunk = strstr(line, "\"chunk\":\"") + 9;
     size_t size = base64_decode(bytes, chunk, (size_t)(strchr(chunk, '"') - chunk));
     for (size_t done = 0; done < size;) {
@@ -121,6 +128,12 @@ static void feed(const char *line, const char *id)
         done += (size_t)written;
     }
     SAY("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"status\":\"accepted\"}}\n", id);
+}
+
+static void interrupt(const struct child *child)
+{
+    if (child->pid) /* 0 would be ourselves, and the driver */
+        kill(-child->pid, SIGINT);
 }
 
 static void serve_line(const char *line)
@@ -133,8 +146,11 @@ static void serve_line(const char *line)
         start(line, id, strstr(line, "\"tty\":true") != NULL);
     else if (strstr(line, "\"process/write\""))
         feed(line, id);
-    else
+    else {
         SAY("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"running\":false}}\n", id);
+        if (strstr(line, "\"process/signal\""))
+            interrupt(named_in(line));
+    }
     if (out_size > OUT / 2)
         write_out();
 }

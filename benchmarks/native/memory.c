@@ -16,6 +16,7 @@ void measure_crowd(const struct arguments *arguments)
     usleep(300000); /* what a server does after its first answer is over */
     metric("idle_mb", memory_mb(server.pid, "VmRSS"));
     run_one(&server);
+    long first = server.process_count;
     double began = now();
     for (long i = 0; i < arguments->children; i++) {
         start(&server, child("pause", 0), PLAIN, &id);
@@ -30,6 +31,7 @@ void measure_crowd(const struct arguments *arguments)
     metric("idle_cpu_s", cpu_seconds(server.pid) - cpu);
     metric("idle_wakeups", (double)(wakeups(server.pid) - woken));
     metric("round_trip_us", round_trip_us(&server, 1000));
+    interrupt(&server, first, arguments->children);
     end(&server);
 }
 

@@ -263,13 +263,26 @@ bool finished(const struct process *process)
     return process->closed_seq && process->exit_code >= 0 && process->events == process->closed_seq;
 }
 
-void wait_finished(struct server *server, long number)
+static void wait_exit_code(struct server *server, long number, long expected)
 {
     struct message message;
     while (!finished(&server->processes[number]))
         receive(server, &message);
-    if (server->processes[number].exit_code)
+    if (server->processes[number].exit_code != expected)
         die("p%ld ended with exit code %ld", number, server->processes[number].exit_code);
+}
+
+void wait_finished(struct server *server, long number)
+{
+    wait_exit_code(server, number, 0);
+}
+
+void interrupt(struct server *server, long first, long count)
+{
+    for (long number = first; number < first + count; number++)
+        request(server, "process/signal", "{\"processId\":\"p%ld\",\"signal\":\"interrupt\"}", number);
+    for (long number = first; number < first + count; number++)
+        wait_exit_code(server, number, 128 + SIGINT);
 }
 
 /* The path of a program that was built beside this one. */

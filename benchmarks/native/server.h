@@ -59,6 +59,9 @@ long start(struct server *server, const char *argv, enum options options, long *
 bool finished(const struct process *process);
 /* Receive until the process is finished; anything but exit code 0 ends the driver. */
 void wait_finished(struct server *server, long number);
+/* End `count` processes that would not end by themselves, and receive until each is finished; it must have ended by SIGINT.
+   process/signal, since process/terminate is SIGTERM to one server and SIGKILL to another. */
+void interrupt(struct server *server, long first, long count);
 /* JSON argv of a benchmark child. The text lives until the next call. */
 const char *child(const char *mode, uint64_t number);
 /* JSON argv of the program that is linked with nothing. */

@@ -6,7 +6,9 @@
 #include "server.h"
 #include "workloads.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint64_t expected_digest(uint64_t size)
 {
@@ -97,27 +99,77 @@ void measure_lines(const struct arguments *arguments)
     end(&server);
 }
 
-/* Write `size` bytes into a process, 64 KiB a request, 16 requests in flight: enough to hide the round trip, too few to be a queue. */
-static void feed(struct server *server, long number, uint64_t size, uint64_t echoed)
+/* What is written into a child. Its period is one byte more than a write: no two writes are alike within 4 GiB, and one that is lost,
+   repeated or out of place shows. */
+enum { WRITE = 65536, PERIOD = WRITE + 1, WHOLE_GROUPS = WRITE / 3 * 4 };
+static char content[PERIOD];
+/* Its base64, three times over, since the period is no multiple of three; and as much again as a write may want of it. */
+static char text[4 * PERIOD + WHOLE_GROUPS];
+
+static void fill_text(void)
 {
-    enum { CHUNK = 65536, WINDOW = 16 };
-    static char block[CHUNK], text[CHUNK / 3 * 4 + 8];
+    enum { SIZE = sizeof text / 4 * 3 };
+    unsigned char *bytes = reserve(NULL, SIZE);
+    fill_block(content);
+    content[BLOCK] = 'z';
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (unsigned char)content[i % PERIOD];
+    base64_encode(text, bytes, SIZE);
+    free(bytes);
+}
+
+/* The base64 of what begins there: it stands in the text three times, once at the beginning of four characters. */
+static const char *text_at(uint64_t position)
+{
+    position %= PERIOD;
+    while (position % 3)
+        position += PERIOD;
+    return text + position / 3 * 4;
+}
+
+/* A chunk that ends there. It is compared as the base64 it is: memcmp is as fast as a copy, and to decode it is not. */
+static void check_chunk(const char *chunk, size_t length, uint64_t end)
+{
+    unsigned char last[3];
+    size_t size = base64_size(chunk, length);
+    bool same = true;
+    uint64_t position = end - size;
+    while (length > 4) {
+        size_t part = length - 4 < WHOLE_GROUPS ? length - 4 : WHOLE_GROUPS;
+        same &= memcmp(chunk, text_at(position), part) == 0;
+        chunk += part, length -= part, position += part / 4 * 3;
+    }
+    size = base64_decode(last, chunk, length);
+    same &= size == end - position;
+    for (size_t i = 0; same && i < size; i++)
+        same = last[i] == (unsigned char)content[(position + i) % PERIOD];
+    if (!same)
+        die("what comes back is not what was sent");
+}
+
+/* Write `size` bytes into a process, 16 requests in flight: enough to hide the round trip, too few to be a queue. With `echoed` they
+   come back, and are compared. */
+static void feed(struct server *server, long number, uint64_t size, bool echoed)
+{
+    enum { WINDOW = 16 };
     struct message message;
     uint64_t asked = 0, accepted = 0;
-    fill_block(block);
-    text[base64_encode(text, (unsigned char *)block, CHUNK)] = 0;
-    while (accepted < size || server->processes[number].bytes < echoed) {
-        while (asked < size && asked - accepted < (uint64_t)WINDOW * CHUNK) {
-            request(server, "process/write", "{\"processId\":\"p%ld\",\"chunk\":\"%s\",\"writeId\":\"%ld\"}", number, text,
-                    server->last_id);
-            asked += CHUNK;
+    char last[5] = "";
+    while (accepted < size || (echoed && server->processes[number].bytes < size)) {
+        while (asked < size && asked - accepted < (uint64_t)WINDOW * WRITE) {
+            base64_encode(last, (unsigned char *)&content[(asked + WRITE - 1) % PERIOD], 1);
+            request(server, "process/write", "{\"processId\":\"p%ld\",\"chunk\":\"%.*s%s\",\"writeId\":\"%ld\"}", number,
+                    WHOLE_GROUPS, text_at(asked), last, server->last_id);
+            asked += WRITE;
             flush(server);
         }
         receive(server, &message);
         if (message.kind == ANSWER) {
             if (memmem(message.line, message.length, "accepted", 8) == NULL)
                 die("not accepted: %.*s", (int)message.length, message.line);
-            accepted += CHUNK;
+            accepted += WRITE;
+        } else if (message.kind == OUTPUT && echoed) {
+            check_chunk(message.chunk, message.chunk_length, server->processes[number].bytes);
         }
     }
 }
@@ -127,13 +179,14 @@ void measure_stdin(const struct arguments *arguments)
     struct server server;
     struct message message;
     long id;
-    uint64_t size = arguments->size / 65536 * 65536;
+    uint64_t size = arguments->size / WRITE * WRITE;
+    fill_text();
     launch(&server, arguments->argv);
     warm_up(&server);
     long number = start(&server, child("sink", size), STDIN, &id);
     wait_answer(&server, id, &message);
     double began = now(), cpu = cpu_seconds(server.pid);
-    feed(&server, number, size, 0);
+    feed(&server, number, size, false);
     wait_finished(&server, number); /* the child counts: it fails unless it got every byte */
     metric("mb_per_s", (double)size / (now() - began) / 1e6);
     metric("cpu_s_per_gib", (cpu_seconds(server.pid) - cpu) / (double)size * (1 << 30));
@@ -145,14 +198,18 @@ void measure_echo(const struct arguments *arguments)
     struct server server;
     struct message message;
     long id;
-    uint64_t size = arguments->size / 65536 * 65536;
+    uint64_t size = arguments->size / WRITE * WRITE;
+    fill_text();
     launch(&server, arguments->argv);
     warm_up(&server);
     long number = start(&server, "[\"cat\"]", STDIN, &id);
     wait_answer(&server, id, &message);
     double began = now(), cpu = cpu_seconds(server.pid);
-    feed(&server, number, size, size);
+    feed(&server, number, size, true);
     metric("mb_per_s", (double)size / (now() - began) / 1e6);
     metric("cpu_s_per_gib", (cpu_seconds(server.pid) - cpu) / (double)size * (1 << 30));
+    interrupt(&server, number, 1);
+    if (server.processes[number].bytes != size)
+        die("%llu bytes came back of %llu", (unsigned long long)server.processes[number].bytes, (unsigned long long)size);
     end(&server);
 }

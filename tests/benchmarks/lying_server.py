@@ -1,6 +1,6 @@
 """A server that gets one thing wrong, named by its argument; ``nothing`` is right. It runs no child: it plays one.
 
-It plays what `child flood 98304` would do, in two chunks.
+It plays what `child flood 98304` would do, in two chunks; `cat`; and `child pause`.
 """
 
 import base64
@@ -53,20 +53,65 @@ def play(process_id: str, flaw: str) -> None:
         push("closed", process_id, numbers[3])
 
 
+class Waiting:
+    """A child that lives until it is interrupted, and gives back what is written to it."""
+
+    def __init__(self, process_id: str, flaw: str) -> None:
+        self._process_id = process_id
+        self._flaw = flaw
+        self._seq = 0
+        self._held: list[str] = []
+
+    def write(self, chunk: str) -> None:
+        if self._flaw == "another byte comes back":
+            chunk = chunk[:-4] + base64.b64encode(b"!").decode()
+        self._held.append(chunk)
+        if self._flaw == "writes change places" and len(self._held) % 2:
+            return
+        while self._held:
+            self._push("output", stream="stdout", chunk=self._held.pop())
+
+    def end(self) -> None:
+        if self._flaw == "more comes back":
+            self._push("output", stream="stdout", chunk=base64.b64encode(b"!").decode())
+        self._push("exited", exitCode=0 if self._flaw == "it ends in another way" else 130)
+        self._push("closed")
+
+    def page(self) -> dict[str, object]:
+        return {"chunks": [{"seq": self._seq, "stream": "stdout", "chunk": "aGVsbG8K"}], "nextSeq": self._seq + 1}
+
+    def _push(self, method: str, **params: object) -> None:
+        self._seq += 1
+        push(method, self._process_id, self._seq, **params)
+
+
 def main() -> None:
+    waiting: dict[str, Waiting] = {}
+    flaw = sys.argv[1]
     for line in sys.stdin:
         request = json.loads(line)
-        if request["method"] == "initialize":
-            say({"id": request["id"], "result": {}})
-        elif request["method"] == "process/start":
-            process_id = request["params"]["processId"]
-            say({"id": request["id"], "result": {"processId": process_id}})
-            if request["params"]["argv"] == ["/bin/true"]:
-                push("exited", process_id, 1, exitCode=0)
-                push("closed", process_id, 2)
-                continue
-            play(process_id, sys.argv[1])
-            if sys.argv[1] == "it goes away":
+        params, result = request.get("params", {}), dict[str, object]()
+        process_id = params.get("processId")
+        child = waiting.get(process_id)
+        if child and request["method"] == "process/write":
+            child.write(params["chunk"])
+            result = {"status": "accepted"}
+        elif child and request["method"] == "process/read":
+            result = child.page()
+        elif child and request["method"] == "process/signal":
+            child.end()
+        if "id" in request:
+            say({"id": request["id"], "result": result})
+        if request["method"] != "process/start":
+            continue
+        if params["argv"] == ["/bin/true"]:
+            push("exited", process_id, 1, exitCode=0)
+            push("closed", process_id, 2)
+        elif params["argv"] == ["cat"] or params["argv"][1:] == ["pause"]:
+            waiting[process_id] = Waiting(process_id, flaw)
+        else:
+            play(process_id, flaw)
+            if flaw == "it goes away":
                 return
 
 

@@ -26,6 +26,9 @@ FLAWS = {
 }
 """What is wrong, and what the driver says of it: all of it, or all but the message that is to blame."""
 
+WAITING = (["echo", "size=131072"], ["latency", "count=2"], ["tail", "count=3"], ["crowd", "children=2", "seconds=0"])
+"""Workloads whose children do not end by themselves."""
+
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("make") is None, reason="needs gcc, make")
 
 
@@ -55,6 +58,30 @@ def test_the_same_server_gets_one_when_it_is_right(driver: str) -> None:
     done = drive(driver, ["output", "size=98304", "verify=1"], [sys.executable, LIAR, "nothing"])
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["mb_per_s"] > 0
+
+
+@pytest.mark.parametrize("workload", WAITING, ids=" ".join)
+def test_a_child_that_would_not_end_by_itself_is_seen_to_end_by_its_signal(driver: str, workload: list[str]) -> None:
+    done = drive(driver, workload, [sys.executable, LIAR, "nothing"])
+    assert done.returncode == 0, done.stderr
+    done = drive(driver, workload, [sys.executable, LIAR, "it ends in another way"])
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "driver: p1 ended with exit code 0\n")
+
+
+@pytest.mark.parametrize(
+    ("workload", "flaw", "message"),
+    [
+        *((workload, "another byte comes back", "what comes back is not what was sent") for workload in WAITING[:3]),
+        (WAITING[0], "writes change places", "what comes back is not what was sent"),
+        (WAITING[0], "more comes back", "131073 bytes came back of 131072"),
+        (WAITING[1], "more comes back", "73 bytes came back of 72"),
+        (WAITING[2], "more comes back", "301 bytes came back of 300"),
+    ],
+    ids=str,
+)
+def test_what_comes_back_is_what_was_sent(driver: str, workload: list[str], flaw: str, message: str) -> None:
+    done = drive(driver, workload, [sys.executable, LIAR, flaw])
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"driver: {message}\n")
 
 
 @pytest.mark.parametrize(
