@@ -1,8 +1,9 @@
 /* driver WORKLOAD [name=value ...] -- SERVER [ARGUMENT ...]
 
    Drives one server through one workload and prints the metrics as JSON. Written in C so that the client is never what is
-   measured: it finds lines with memchr, never copies a chunk, and in `verify` mode decodes and digests each byte.
-   Whatever is wrong in what the server sends ends it with exit code 1. */
+   measured: it finds lines with memchr, and copies nothing but the beginning of a line that is not yet whole, to the front of its
+   buffer, once in 256 KiB at most. In `verify` mode it decodes and digests each byte. Whatever is wrong in what the server sends
+   ends it with exit code 1. */
 #include "measure.h"
 #include "workloads.h"
 
