@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.driver import awake_cores
+from benchmarks.driver import Options, awake_cores
+from benchmarks.table import RUNS, Run
 
 ROOT = Path(__file__).parents[2]
 LIAR = str(Path(__file__).with_name("lying_server.py"))
@@ -110,8 +111,13 @@ def test_every_workload_runs_against_our_server(driver: str, workload: list[str]
     assert json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("workload", [["output", "size=1000000", "verify=1"], ["spawn", "count=5"], ["stdin"]], ids=str)
-def test_the_limit_does_the_same_work(driver: str, workload: list[str]) -> None:
+@pytest.mark.parametrize("run", [run for run in RUNS if run.with_limit], ids=lambda run: run.name)
+def test_the_limit_does_all_that_the_table_has_of_it(driver: str, run: Run) -> None:
+    little: Options = {"size": 1 << 20, "count": 200, "seconds": 0.2}
+    options = {**run.full, **{name: value for name, value in little.items() if name in run.full}}
+    workload = [run.workload, *(f"{name}={value}" for name, value in options.items())]
+    if run.workload == "output":
+        workload.append("verify=1")
     done = drive(driver, workload, [str(ROOT / ".cache/bench/limit")])
     assert done.returncode == 0, done.stderr
 
