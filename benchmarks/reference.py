@@ -5,8 +5,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from benchmarks.driver import ROOT
+
 VERSION = "0.169.0"
-ROOT = Path(__file__).parents[1]
 
 _INSTALL_SECONDS = 300  # a download of 100 MB, by whatever line there is
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.driver import Options, awake_cores
+from benchmarks.driver import BUILT, ROOT, Options, awake_cores
 from benchmarks.table import RUNS, Run
 
-ROOT = Path(__file__).parents[2]
 LIAR = str(Path(__file__).with_name("lying_server.py"))
 FLAWS = {
     "a byte is missing": "98303 bytes of 98304\n",
@@ -35,9 +34,9 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("mak
 
 @pytest.fixture(scope="module")
 def driver() -> str:
-    built = [f".cache/bench/{name}" for name in ("driver", "child", "nothing", "limit")]
-    subprocess.run(["make", "--silent", *built], cwd=ROOT, check=True, timeout=60)
-    return str(ROOT / built[0])
+    built = [BUILT / name for name in ("driver", "child", "nothing", "limit")]
+    subprocess.run(["make", "--silent", *(path.relative_to(ROOT) for path in built)], cwd=ROOT, check=True, timeout=60)
+    return str(built[0])
 
 
 def drive(driver: str, workload: list[str], server: list[str], seconds: int = 30) -> subprocess.CompletedProcess[str]:
@@ -118,7 +117,7 @@ def test_the_limit_does_all_that_the_table_has_of_it(driver: str, run: Run) -> N
     workload = [run.workload, *(f"{name}={value}" for name, value in options.items())]
     if run.workload == "output":
         workload.append("verify=1")
-    done = drive(driver, workload, [str(ROOT / ".cache/bench/limit")])
+    done = drive(driver, workload, [str(BUILT / "limit")])
     assert done.returncode == 0, done.stderr
 
 
