@@ -1,6 +1,6 @@
 """`python -m benchmarks.clients`: one child's output through the server and each client, interleaved, in one run.
 
-"alone" is the server with a reader that only looks for the end. How fast the output comes depends on how many cores
+"The server alone" has a reader that only looks for the end. How fast the output comes depends on how many cores
 the child, the server and the client have to share. What a client can take by itself is what it decodes in a second of
 its own CPU; beside it stands the same of the server, which with a core for each of them is the slowest of the three.
 """
@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import trio
@@ -83,17 +83,29 @@ def by_asyncio(size: int) -> None:
     asyncio.run(main())
 
 
-def by_threads(size: int) -> None:
+def by_sync(size: int) -> None:
     with execserver.client.sync.connect() as server:
         process = server.start(_flood(size))
         assert sum(len(event.data) for event in process.events() if isinstance(event, Output)) == size
 
 
+ALONE = "the server alone"
 CLIENTS: dict[str, Callable[[int], None]] = {
     "trio": by_trio,
     "asyncio": by_asyncio,
-    "sync": by_threads,
+    "sync": by_sync,
 }
+
+
+def table(rates: Mapping[str, Sequence[float]], capacities: Mapping[str, Sequence[float]]) -> str:
+    """The table of the documentation: of each, the median of its rounds, and beside it that of the server alone."""
+    lines = ["| | MB/s | of alone | MB for a second of its CPU | of the server's |", "|---|---|---|---|---|"]
+    for name in rates:
+        rate, capacity = statistics.median(rates[name]), statistics.median(capacities[name])
+        of_alone = rate / statistics.median(rates[ALONE])
+        of_server = capacity / statistics.median(capacities[ALONE])
+        lines.append(f"| {name} | {rate:,.0f} | {of_alone:.2f} | {capacity:,.0f} | {of_server:.2f} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -103,24 +115,19 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="rounds (default: %(default)s)")
     options = parser.parse_args()
     size = options.mebibytes << 20
-    rates: dict[str, list[float]] = {name: [] for name in ("alone", *CLIENTS)}
-    capacities: dict[str, list[float]] = {name: [] for name in ("alone", *CLIENTS)}
+    rates: dict[str, list[float]] = {name: [] for name in (ALONE, *CLIENTS)}
+    capacities: dict[str, list[float]] = {name: [] for name in (ALONE, *CLIENTS)}
     for _ in range(options.repeat):
         began = time.perf_counter()
         cpu = alone(size)
-        rates["alone"].append(size / 1e6 / (time.perf_counter() - began))
-        capacities["alone"].append(size / 1e6 / cpu)
+        rates[ALONE].append(size / 1e6 / (time.perf_counter() - began))
+        capacities[ALONE].append(size / 1e6 / cpu)
         for name, read in CLIENTS.items():
             began, cpu = time.perf_counter(), time.process_time()
             read(size)
             rates[name].append(size / 1e6 / (time.perf_counter() - began))
             capacities[name].append(size / 1e6 / (time.process_time() - cpu))
-    print(f"{'':<10}{'MB/s':>8}{'of alone':>10}{'MB a CPU second':>18}{'of the server':>15}")
-    for name in rates:
-        rate, capacity = statistics.median(rates[name]), statistics.median(capacities[name])
-        of_alone = rate / statistics.median(rates["alone"])
-        of_server = capacity / statistics.median(capacities["alone"])
-        print(f"{name:<10}{rate:>8.0f}{of_alone:>10.2f}{capacity:>18.0f}{of_server:>15.2f}")
+    print(table(rates, capacities))
 
 
 if __name__ == "__main__":
