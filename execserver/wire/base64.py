@@ -1,7 +1,8 @@
 """The bytes in a member: base64, standard alphabet, padded. Both sides spend most of their time here. No I/O.
 
 With `pybase64` (extra ``fast``), which uses SIMD, where it is installed; else msgspec's, which takes 50 µs to encode
-64 KiB where `binascii` takes 68, and 30 µs to decode them where `binascii` takes 100.
+64 KiB where `binascii` takes 68, and 30 µs to decode them where `binascii` takes 100. Without `pybase64` long chunks do
+not come here in the server: they are OpenSSL's, where Python has one that can be called (`server/openssl.py`).
 """
 
 from typing import Final
