@@ -34,8 +34,9 @@ class Daemon:
         await self.send({"id": self._last_id, "method": method, "params": params})
         return self._last_id
 
-    async def send(self, message: Any) -> None:
-        await self._stdin.send_all(json.dumps(message).encode() + b"\n")
+    async def send(self, *messages: Any) -> None:
+        """Send lines in one write, so that the daemon finds them together."""
+        await self._stdin.send_all(b"".join(json.dumps(one).encode() + b"\n" for one in messages))
 
     async def call(self, method: str, /, **params: Any) -> Any:
         """Answer the result."""
@@ -101,15 +102,18 @@ async def running_daemon(*options: str, env: dict[str, str] | None = None, prelu
     process = await trio.lowlevel.open_process(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env
     )
-    try:
-        daemon = Daemon(process)
-        await daemon.call("initialize", clientName="test")
-        await daemon.send({"method": "initialized"})
-        yield daemon
-        if process.poll() is None:
-            assert await daemon.end() == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    async with process.stdin, process.stdout:
+        try:
+            daemon = Daemon(process)
+            await daemon.call("initialize", clientName="test")
+            await daemon.send({"method": "initialized"})
+            yield daemon
+            if process.poll() is None:
+                assert await daemon.end() == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
