@@ -37,12 +37,11 @@ def summary(rows: Sequence[Figures]) -> str:
         lines.append(f"| {shown} | {number(row.ratio)} times as {comparison} | `make bench {command}` |")
     cpu, output = (number(by_title[title].fast_ratio) for title, *_ in SHOWN[1:])
     start = by_title["start to the initialize answer"]
-    assert start.ours is not None
-    assert start.reference is not None
+    times = [number(figure and figure / 1000) for figure in (start.ours, start.reference)]
     return (
         "\n".join(lines)
         + f"""
 
 Without the extra `fast`, in a Python that is linked with OpenSSL, as most are; with it the last two are {cpu} and
-{output}. It starts more slowly, as an interpreter does: {start.ours / 1000:.2f} s, not {start.reference / 1000:.2f}."""
+{output}. It starts more slowly, as an interpreter does: {times[0]} s, not {times[1]}."""
     )

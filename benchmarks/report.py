@@ -5,15 +5,23 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 from benchmarks.driver import Metrics
+from benchmarks.machine import Machine, describe
 from benchmarks.table import ROWS, START_AT_MOST, Row
 
 Samples = Mapping[str, Mapping[str, Sequence[Metrics]]]
 """For each run, for each contender, what each repetition gave."""
 
 
+Range = tuple[float, float]
+"""The lowest and the highest ratio of the rounds, each of which has all servers one after the other."""
+
+
 @dataclass
 class Figures:
-    """One row, measured. Absent figures are None; ratios say how many times better than the reference."""
+    """One row, measured: medians of the rounds. Absent figures are None.
+
+    Ratios of medians say how many times better than the reference, whatever the unit.
+    """
 
     title: str
     unit: str
@@ -22,8 +30,10 @@ class Figures:
     limit_ratio: float | None = None
     ours: float | None = None
     ratio: float | None = None
+    range: Range | None = None
     fast: float | None = None
     fast_ratio: float | None = None
+    fast_range: Range | None = None
     to_reach: str = ""
     short: bool = False
     out_of_reach: bool = False  # on this machine the minimal C server falls short as well
@@ -36,19 +46,22 @@ def figures(samples: Samples) -> list[Figures]:
 
 def _figures(row: Row, by_contender: Mapping[str, Sequence[Metrics]]) -> Figures:
     result = Figures(row.title, row.unit)
-    for contender in ("reference", "limit", "ours", "fast"):
-        if measured := by_contender.get(contender):
-            values = [one[row.metric] / (one[row.base] if row.base else row.divide) for one in measured]
-            setattr(result, contender, median(values))
+    rounds = {
+        contender: [one[row.metric] / (one[row.base] if row.base else row.divide) for one in measured]
+        for contender, measured in by_contender.items()
+        if contender != "imports"
+    }
+    for contender, values in rounds.items():
+        setattr(result, contender, median(values))
     if row.at_most is not None:
         result.to_reach = f"≤ {row.at_most:g}"
         result.short = result.ours is None or result.ours > row.at_most
         return result
-    result.limit_ratio = _ratio(row, result.limit, result.reference)
-    result.ratio = _ratio(row, result.ours, result.reference)
-    result.fast_ratio = _ratio(row, result.fast, result.reference)
+    result.limit_ratio, _ = _ratio(row, rounds, "limit")
+    result.ratio, result.range = _ratio(row, rounds, "ours")
+    result.fast_ratio, result.fast_range = _ratio(row, rounds, "fast")
     if row.run == "start":
-        _judge_start(result, by_contender["imports"])
+        _judge_start(result, rounds["ours"], [one["ms"] for one in by_contender["imports"]])
         return result
     goals = []
     for goal, ratio, suffix in ((row.target, result.ratio, ""), (row.fast_target, result.fast_ratio, " with pybase64")):
@@ -61,18 +74,31 @@ def _figures(row: Row, by_contender: Mapping[str, Sequence[Metrics]]) -> Figures
     return result
 
 
-def _judge_start(result: Figures, imports: Sequence[Metrics]) -> None:
+def _judge_start(result: Figures, ours: Sequence[float], imports: Sequence[float]) -> None:
     """An interpreter cannot start as fast as Rust: the measure is the imports that nobody can do without."""
-    base = median(one["ms"] for one in imports)
-    times = result.ours / base if result.ours else 0.0
-    result.to_reach = f"≤ {START_AT_MOST} x the imports alone ({base:.0f} ms): {times:.2f}"
+    base = median(imports)
+    times = median(ours) / base
+    spread = _spread([one / other for one, other in zip(ours, imports, strict=False)])
+    result.to_reach = f"≤ {START_AT_MOST} x the imports alone ({base:.0f} ms): {times:.2f}{_between(spread)}"
     result.short = times > START_AT_MOST
 
 
-def _ratio(row: Row, ours: float | None, reference: float | None) -> float | None:
-    if not ours or not reference:
-        return None
+def _ratio(row: Row, rounds: Mapping[str, Sequence[float]], contender: str) -> tuple[float | None, Range | None]:
+    reference, measured = rounds.get("reference"), rounds.get(contender)
+    if not reference or not measured or not median(reference) or not median(measured):
+        return None, None
+    return (
+        _better(row, median(measured), median(reference)),
+        _spread([_better(row, one, other) for one, other in zip(measured, reference, strict=False)]),
+    )
+
+
+def _better(row: Row, ours: float, reference: float) -> float:
     return ours / reference if row.better == "more" else reference / ours
+
+
+def _spread(ratios: Sequence[float]) -> Range | None:
+    return (min(ratios), max(ratios)) if len(ratios) > 1 else None
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -81,6 +107,17 @@ def number(value: float | None, unit: str = "") -> str:
         return ""
     digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{digits} {unit}".strip()
+
+
+def _between(spread: Range | None) -> str:
+    return f" ({number(spread[0])} to {number(spread[1])})" if spread else ""
+
+
+def account(command: str, facts: Machine, rows: Sequence[Figures]) -> str:
+    """The whole account of a run: what was measured where, the rows, and which of them are short."""
+    short = ", ".join(row.title for row in rows if row.short)
+    verdict = f"Short of what is to be reached: {short}." if short else "No row is short of what is to be reached."
+    return f"{describe(command, facts)}\n\n{markdown(rows)}\n\n{verdict}"
 
 
 def markdown(rows: Sequence[Figures]) -> str:
@@ -95,9 +132,9 @@ def markdown(rows: Sequence[Figures]) -> str:
             number(row.reference, row.unit),
             number(row.limit) + (f" ({number(row.limit_ratio)})" if row.limit_ratio else ""),
             number(row.ours),
-            number(row.ratio),
+            number(row.ratio) + _between(row.range),
             number(row.fast),
-            number(row.fast_ratio),
+            number(row.fast_ratio) + _between(row.fast_range),
             row.to_reach,
             ("**short**, and so is C" if row.out_of_reach else "**short**") if row.short else "",
         ]

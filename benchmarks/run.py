@@ -6,19 +6,19 @@ the same drift.
 
 import argparse
 import json
-import os
-import platform
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.chart import draw
 from benchmarks.driver import BUILT, ROOT, Failed, Metrics, awake_cores, measure
+from benchmarks.machine import machine
 from benchmarks.page import PAGE, README, insert, summary
 from benchmarks.reference import VERSION, reference_command
-from benchmarks.report import Figures, as_json, figures, markdown
+from benchmarks.report import Figures, account, as_json, figures
 from benchmarks.table import RUNS, Run
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
@@ -31,7 +31,7 @@ IMPORTS = "import trio, msgspec"  # what no start can do without
 
 def _names(text: str) -> list[str]:
     known = [run.name for run in RUNS]
-    names = text.split(",")
+    names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
             raise argparse.ArgumentTypeError(f"no run is called {name!r}: there are {', '.join(known)}")
@@ -49,11 +49,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--alone", action="store_true", help="real-time priority (root): for a machine that is busy with something else"
     )
+    parser.add_argument(
+        "--halting", action="store_true", help="let idle cores halt, as they do for whoever is not root"
+    )
     parser.add_argument("--check", action="store_true", help="exit code 1 when a row falls short")
     parser.add_argument(
         "--save", action="store_true", help=f"write into the project: {RESULTS.name}, the chart, the pages"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.save and (options.only or options.quick or options.repeat or options.command or not options.fast):
+        parser.error(
+            "--save writes a complete run: not with --only, --quick, --repeat or --command, nor without --fast"
+        )
+    return options
 
 
 def _contenders(run: Run, options: argparse.Namespace) -> dict[str, list[str]]:
@@ -94,28 +102,13 @@ def _measure_once(run: Run, workload: str, command: list[str], options: argparse
             time.sleep(time.monotonic() - began)  # as long again for whoever had to wait
 
 
-def _machine(*, awake: bool) -> dict[str, object]:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cpu": models[0].partition(":")[2].strip() if models else platform.machine(),
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "reference": VERSION,
-        "idle_cores": "polling" if awake else "halting",
-    }
+def _command(options: argparse.Namespace) -> str:
+    chosen = {"QUICK": options.quick, "ALONE": options.alone, "HALTING": options.halting}
+    only = [f'ONLY="{",".join(options.only)}"'] if options.only else []
+    return " ".join(["make bench", *(f"{name}=1" for name, said in chosen.items() if said), *only])
 
 
-def _describe(machine: dict[str, object], options: argparse.Namespace) -> str:
-    how = [word for word, said in (("QUICK=1", options.quick), ("ALONE=1", options.alone)) if said]
-    return (
-        f"`{' '.join(['make bench', *how])}`: "
-        f"{machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}, CPython {machine['python']}, "
-        f"reference server {machine['reference']}, idle cores {machine['idle_cores']}."
-    )
-
-
-def _write(rows: Sequence[Figures], report: dict[str, object], results: Path, chart: Path) -> None:
+def _write(report: Mapping[str, object], rows: Sequence[Figures], results: Path, chart: Path) -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     draw(rows, chart)
@@ -123,31 +116,33 @@ def _write(rows: Sequence[Figures], report: dict[str, object], results: Path, ch
 
 
 def main() -> int:
-    """Measure, print, save."""
+    """Measure, print, write."""
     options = _arguments()
     names = options.only or [run.name for run in RUNS]
     samples: dict[str, dict[str, list[Metrics]]] = {}
     failures: list[str] = []
     began = time.monotonic()
-    with awake_cores() as awake:
+    with nullcontext(enter_result=False) if options.halting else awake_cores() as awake:
         for run in RUNS:
             if run.name in names:
                 samples[run.name] = _measure(run, options, failures)
                 print(f"{time.monotonic() - began:5.0f} s  {run.name}", file=sys.stderr, flush=True)
+    facts = machine(awake=awake, reference=VERSION)
     rows = figures(samples)
-    print(markdown(rows))
-    for failure in failures:
-        print(f"failed: {failure}")
-    short = [row.title for row in rows if row.short]
-    print(f"{len(rows)} rows, {len(short)} short of what is to be reached{': ' if short else ''}{'; '.join(short)}")
-    if not failures:
-        machine = _machine(awake=awake)
-        report = {"machine": machine, "quick": options.quick, "alone": options.alone, "rows": as_json(rows)}
-        _write(rows, {**report, "samples": samples}, *((RESULTS, CHART) if options.save else (LAST, LAST_CHART)))
-        if options.save:
-            insert(PAGE, "ratios", f"{PICTURE}\n\n{_describe(machine, options)}\n\n{markdown(rows)}")
-            insert(README, "speed", summary(rows))
-    return 1 if failures or (options.check and short) else 0
+    report = {"command": _command(options), "machine": facts, "rows": as_json(rows), "samples": samples}
+    text = account(_command(options), facts, rows)
+    print(text)
+    if failures:
+        print("\n".join(f"failed: {failure}" for failure in failures) + "\nnothing is written")
+        return 1
+    if options.save:
+        readme = summary(rows)
+        _write(report, rows, RESULTS, CHART)
+        insert(PAGE, "ratios", f"{PICTURE}\n\n{text}")
+        insert(README, "speed", readme)
+    else:
+        _write(report, rows, LAST, LAST_CHART)
+    return 1 if options.check and any(row.short for row in rows) else 0
 
 
 if __name__ == "__main__":
