@@ -104,8 +104,9 @@ bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ALONE),--alone) $(if $(HALTING),--halting) \
 		$(if $(CHECK),--check) $(if $(ONLY),--only '$(ONLY)') $(if $(QUICK)$(ONLY)$(HALTING),,--save)
 
-bench-clients: $(READY)  ## output through the server and each client, beside the server alone
-	$(BIN)/python -m benchmarks.clients
+bench-clients: $(BENCH_READY)  ## output through the server and each client, beside the server alone
+	$(BIN)/python -m benchmarks.clients --save
+	$(BENCH)/plain/bin/python -m benchmarks.clients --save
 
 growth: $(BENCH_READY)  ## does the cost of one thing stay the same as there is more of it; FULL=1: 100 GB, 100,000 processes
 	$(BIN)/python -m benchmarks.growth $(if $(FULL),--full --save)

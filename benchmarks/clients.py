@@ -2,7 +2,7 @@
 
 "The server alone" has a reader that only looks for the end. How fast the output comes depends on how many cores
 the child, the server and the client have to share. What a client can take by itself is what it decodes in a second of
-its own CPU; beside it stands the same of the server, which with a core for each of them is the slowest of the three.
+its own CPU; beside it stands the same of the server: the slower of the two decides where each has a core for itself.
 """
 
 import argparse
@@ -21,7 +21,11 @@ import trio
 import execserver.client.asyncio
 import execserver.client.sync
 import execserver.client.trio
+from benchmarks.driver import awake_cores
+from benchmarks.machine import describe, machine
+from benchmarks.page import PAGE, insert
 from execserver.client.events import Output
+from execserver.wire.base64 import HAS_FAST
 
 COMMAND = [sys.executable, "-m", "execserver"]
 
@@ -109,25 +113,32 @@ def table(rates: Mapping[str, Sequence[float]], capacities: Mapping[str, Sequenc
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, save."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.clients", description=__doc__)
     parser.add_argument("--mebibytes", type=int, default=1024, help="of output, each time (default: %(default)s)")
     parser.add_argument("--repeat", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--save", action="store_true", help=f"write the table into {PAGE.name}")
     options = parser.parse_args()
     size = options.mebibytes << 20
     rates: dict[str, list[float]] = {name: [] for name in (ALONE, *CLIENTS)}
     capacities: dict[str, list[float]] = {name: [] for name in (ALONE, *CLIENTS)}
-    for _ in range(options.repeat):
-        began = time.perf_counter()
-        cpu = alone(size)
-        rates[ALONE].append(size / 1e6 / (time.perf_counter() - began))
-        capacities[ALONE].append(size / 1e6 / cpu)
-        for name, read in CLIENTS.items():
-            began, cpu = time.perf_counter(), time.process_time()
-            read(size)
-            rates[name].append(size / 1e6 / (time.perf_counter() - began))
-            capacities[name].append(size / 1e6 / (time.process_time() - cpu))
-    print(table(rates, capacities))
+    with awake_cores() as awake:
+        for _ in range(options.repeat):
+            began = time.perf_counter()
+            cpu = alone(size)
+            rates[ALONE].append(size / 1e6 / (time.perf_counter() - began))
+            capacities[ALONE].append(size / 1e6 / cpu)
+            for name, read in CLIENTS.items():
+                began, cpu = time.perf_counter(), time.process_time()
+                read(size)
+                rates[name].append(size / 1e6 / (time.perf_counter() - began))
+                capacities[name].append(size / 1e6 / (time.process_time() - cpu))
+    encoder = f"{'with' if HAS_FAST else 'without'} pybase64"
+    line = describe("make bench-clients", machine(awake=awake))
+    text = f"{line.removesuffix('.')}, {encoder}.\n\n{table(rates, capacities)}"
+    print(text)
+    if options.save:
+        insert(PAGE, f"clients {encoder}", text)
 
 
 if __name__ == "__main__":
