@@ -19,6 +19,11 @@ def _bars(rows: Sequence[Figures]) -> list[tuple[str, float, float]]:
     return [(row.title, row.ratio, max(row.ratio, row.fast_ratio or 0.0)) for row in rows if row.ratio is not None]
 
 
+def limits(bars: Sequence[tuple[str, float, float]]) -> tuple[float, float]:
+    """Where the axis begins and ends: with 1 on it, from which all bars go out, and room for the numbers."""
+    return min([0.5, *(ratio / 1.3 for _, ratio, _ in bars)]), 2.2 * max([1.0, *(best for _, _, best in bars)])
+
+
 def draw(rows: Sequence[Figures], path: Path) -> None:
     """Write the SVG; the same figures give the same file."""
     import matplotlib
@@ -38,10 +43,9 @@ def draw(rows: Sequence[Figures], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yticks(range(len(bars)), [title for title, _, _ in bars])
     axes.set_ylim(-0.6, len(bars) - 0.4)
-    right = max([best for _, _, best in bars] or [1.0])
-    left = min([ratio for _, ratio, _ in bars] or [1.0])
-    axes.set_xlim(min(0.5, left / 1.3), right * 2.2)
-    axes.set_xticks([tick for tick in (0.05, 0.1, 0.5, 1, 2, 5, 10, 20, 50, 100) if left / 1.3 <= tick <= right * 2])
+    left, right = limits(bars)
+    axes.set_xlim(left, right)
+    axes.set_xticks([tick for tick in (0.05, 0.1, 0.5, 1, 2, 5, 10, 20, 50, 100) if left <= tick <= right])
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.set_xlabel("times better than the reference server (light: with pybase64)")
