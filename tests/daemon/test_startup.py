@@ -61,9 +61,7 @@ OURS = {
 OTHERS = {
     "array",
     "fcntl",
-    "importlib._abc",
     "importlib.util",
-    "ipaddress",
     "pwd",
     "resource",
     "termios",
@@ -71,9 +69,11 @@ OTHERS = {
     "urllib.parse",
     "uuid",
 }
-# Where there is such a thing: the extra `fast`, and libuuid when Python was built.
+# Where there is such a thing: the extra `fast`, libuuid when Python was built, the insides of some releases of Python.
 OPTIONAL = {
     "_uuid",
+    "importlib._abc",
+    "ipaddress",
     "pybase64",
     "pybase64._license",
     "pybase64._pybase64",
