@@ -102,7 +102,7 @@ BENCH_READY := $(BENCH)/driver $(BENCH)/limit $(BENCH)/child $(BENCH)/nothing $(
 # A complete run renews the figures of the documentation; any other leaves its own in .cache/bench.
 bench: $(BENCH_READY)  ## beside the reference server, in one run; QUICK=1 takes under two minutes, ONLY=echo,spawn picks runs
 	$(BIN)/python -m benchmarks.run $(if $(QUICK),--quick) $(if $(ALONE),--alone) $(if $(HALTING),--halting) \
-		$(if $(CHECK),--check) $(if $(ONLY),--only '$(ONLY)') $(if $(QUICK)$(ONLY)$(HALTING),,--save)
+		$(if $(CHECK),--check) $(if $(ONLY),--only '$(ONLY)') $(if $(QUICK)$(ONLY)$(ALONE)$(HALTING),,--save)
 
 bench-clients: $(BENCH_READY)  ## output through the server and each client, beside the server alone
 	$(BIN)/python -m benchmarks.clients --save

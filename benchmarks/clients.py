@@ -23,10 +23,11 @@ import execserver.client.sync
 import execserver.client.trio
 from benchmarks.driver import awake_cores
 from benchmarks.machine import describe, machine
-from benchmarks.page import PAGE, insert
+from benchmarks.page import HALTING, PAGE, inserted
 from execserver.client.events import Output
 from execserver.wire.base64 import HAS_FAST
 
+MEBIBYTES, REPEAT = 1024, 3
 COMMAND = [sys.executable, "-m", "execserver"]
 
 
@@ -115,10 +116,12 @@ def table(rates: Mapping[str, Sequence[float]], capacities: Mapping[str, Sequenc
 def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.clients", description=__doc__)
-    parser.add_argument("--mebibytes", type=int, default=1024, help="of output, each time (default: %(default)s)")
-    parser.add_argument("--repeat", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--mebibytes", type=int, default=MEBIBYTES, help="of output, each time (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=REPEAT, help="rounds (default: %(default)s)")
     parser.add_argument("--save", action="store_true", help=f"write the table into {PAGE.name}")
     options = parser.parse_args()
+    if options.save and (options.mebibytes, options.repeat) != (MEBIBYTES, REPEAT):
+        parser.error("--save writes a run of the usual size: not with --mebibytes or --repeat")
     size = options.mebibytes << 20
     rates: dict[str, list[float]] = {name: [] for name in (ALONE, *CLIENTS)}
     capacities: dict[str, list[float]] = {name: [] for name in (ALONE, *CLIENTS)}
@@ -137,8 +140,10 @@ def main() -> None:
     line = describe("make bench-clients", machine(awake=awake))
     text = f"{line.removesuffix('.')}, {encoder}.\n\n{table(rates, capacities)}"
     print(text)
-    if options.save:
-        insert(PAGE, f"clients {encoder}", text)
+    if options.save and awake:
+        PAGE.write_text(inserted(PAGE, f"clients {encoder}", text))
+    elif options.save:
+        print(f"{HALTING}: the documentation stays", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.driver import ROOT, Metrics, Options, awake_cores, measure
 from benchmarks.machine import Machine, describe, machine
-from benchmarks.page import PAGE, insert
+from benchmarks.page import HALTING, PAGE, inserted
 
 MB = 1_000_000
 GB = 1000 * MB
@@ -126,10 +126,14 @@ def _events(measure: Measure, full: bool) -> str:
 TABLES = (_output, _alive, _sequence, _events)
 
 
+def _line(facts: Machine, *, full: bool) -> str:
+    return f"{describe('make growth FULL=1' if full else 'make growth', facts).removesuffix('.')}, with pybase64."
+
+
 def account(facts: Machine, measure: Measure) -> str:
     """What the page says of a full run."""
     tables = [table(measure, True) for table in TABLES]
-    return "\n\n".join([describe("make growth FULL=1", facts), *tables])
+    return "\n\n".join([_line(facts, full=True), *tables])
 
 
 def replay(said: Sequence[Said]) -> Measure:
@@ -158,13 +162,16 @@ def main() -> int:
 
     with awake_cores() as awake:
         facts = machine(awake=awake)
-        print(describe("make growth" + (" FULL=1" if options.full else ""), facts))
+        print(_line(facts, full=options.full))
+        if options.save and not awake:
+            print(f"{HALTING}: the documentation stays", file=sys.stderr)
         for table in TABLES:
             if options.only in (None, table.__name__.removeprefix("_")):
                 print(f"\n{table(drive, options.full)}", flush=True)
-    if options.save:
+    if options.save and awake:
+        text = inserted(PAGE, "growth", account(facts, replay(said)))
         RESULTS.write_text(json.dumps({"machine": facts, "said": said}, indent=1) + "\n")
-        insert(PAGE, "growth", account(facts, replay(said)))
+        PAGE.write_text(text)
     return 0
 
 

@@ -9,6 +9,7 @@ from benchmarks.report import Figures, number
 
 PAGE = ROOT / "docs" / "explanation" / "performance.md"
 README = ROOT / "README.md"
+HALTING = "idle cores halt, and only root can keep them awake"  # other figures than those of the pages
 SHOWN = (
     ("echo beside one flood, median", "an echo beside a process that floods", "fast", 'ONLY="one flood"'),
     ("server CPU for 1 GiB", "the server's CPU for 1 GiB of output", "little", "ONLY=output"),
@@ -17,14 +18,13 @@ SHOWN = (
 """The rows of the README: title, what it is called there, times as what, and what repeats it."""
 
 
-def insert(page: Path, name: str, text: str) -> None:
-    """Replace what stands between the comments `name` and `end of name` on the page."""
+def inserted(page: Path, name: str, text: str) -> str:
+    """The page with this text between the comments `name` and `end of name`."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     before = page.read_text()
-    if not pattern.search(before):
+    if not (found := re.search(f"{re.escape(begin)}.*?{re.escape(end)}", before, re.DOTALL)):
         raise SystemExit(f"{page.name} has no place for {name}: {begin} ... {end}")
-    page.write_text(pattern.sub(lambda _: f"{begin}\n\n{text.strip()}\n\n{end}", before))
+    return f"{before[: found.start()]}{begin}\n\n{text.strip()}\n\n{end}{before[found.end() :]}"
 
 
 def summary(rows: Sequence[Figures]) -> str:

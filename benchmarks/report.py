@@ -30,10 +30,10 @@ class Figures:
     limit_ratio: float | None = None
     ours: float | None = None
     ratio: float | None = None
-    range: Range | None = None
+    spread: Range | None = None
     fast: float | None = None
     fast_ratio: float | None = None
-    fast_range: Range | None = None
+    fast_spread: Range | None = None
     to_reach: str = ""
     short: bool = False
     out_of_reach: bool = False  # on this machine the minimal C server falls short as well
@@ -58,10 +58,10 @@ def _figures(row: Row, by_contender: Mapping[str, Sequence[Metrics]]) -> Figures
         result.short = result.ours is None or result.ours > row.at_most
         return result
     result.limit_ratio, _ = _ratio(row, rounds, "limit")
-    result.ratio, result.range = _ratio(row, rounds, "ours")
-    result.fast_ratio, result.fast_range = _ratio(row, rounds, "fast")
+    result.ratio, result.spread = _ratio(row, rounds, "ours")
+    result.fast_ratio, result.fast_spread = _ratio(row, rounds, "fast")
     if row.run == "start":
-        _judge_start(result, rounds["ours"], [one["ms"] for one in by_contender["imports"]])
+        _judge_start(result, rounds["ours"], [one["ms"] for one in by_contender.get("imports", ())])
         return result
     goals = []
     for goal, ratio, suffix in ((row.target, result.ratio, ""), (row.fast_target, result.fast_ratio, " with pybase64")):
@@ -76,6 +76,8 @@ def _figures(row: Row, by_contender: Mapping[str, Sequence[Metrics]]) -> Figures
 
 def _judge_start(result: Figures, ours: Sequence[float], imports: Sequence[float]) -> None:
     """An interpreter cannot start as fast as Rust: the measure is the imports that nobody can do without."""
+    if not imports:
+        return
     base = median(imports)
     times = median(ours) / base
     spread = _spread([one / other for one, other in zip(ours, imports, strict=False)])
@@ -132,9 +134,9 @@ def markdown(rows: Sequence[Figures]) -> str:
             number(row.reference, row.unit),
             number(row.limit) + (f" ({number(row.limit_ratio)})" if row.limit_ratio else ""),
             number(row.ours),
-            number(row.ratio) + _between(row.range),
+            number(row.ratio) + _between(row.spread),
             number(row.fast),
-            number(row.fast_ratio) + _between(row.fast_range),
+            number(row.fast_ratio) + _between(row.fast_spread),
             row.to_reach,
             ("**short**, and so is C" if row.out_of_reach else "**short**") if row.short else "",
         ]

@@ -1,7 +1,7 @@
 """`make bench`: this server and the reference server, A B A B, in one run.
 
-The ratios are what counts: absolute figures drift by 30 % on a shared machine, and interleaving gives both servers
-the same drift.
+The ratios of medians are what counts: absolute figures drift on a shared machine, and interleaving gives both servers
+the same drift. What comes and goes within seconds it does not even out, so the rounds' own ratios are told too.
 """
 
 import argparse
@@ -16,14 +16,14 @@ from pathlib import Path
 from benchmarks.chart import draw
 from benchmarks.driver import BUILT, ROOT, Failed, Metrics, awake_cores, measure
 from benchmarks.machine import machine
-from benchmarks.page import PAGE, README, insert, summary
+from benchmarks.page import HALTING, PAGE, README, inserted, summary
 from benchmarks.reference import VERSION, reference_command
-from benchmarks.report import Figures, account, as_json, figures
+from benchmarks.report import Figures, account, as_json, figures, markdown
 from benchmarks.table import RUNS, Run
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 CHART = ROOT / "docs" / "images" / "ratios.svg"
-LAST, LAST_CHART = BUILT / "ratios.json", BUILT / "ratios.svg"  # of a run that documents nothing: not of all, or quick
+LAST, LAST_CHART = BUILT / "ratios.json", BUILT / "ratios.svg"  # of a run that documents nothing
 PICTURE = "![How many times better than the reference server, for each workload](../images/ratios.svg)"
 PLAIN = BUILT / "plain" / "bin" / "python"  # an environment without pybase64
 IMPORTS = "import trio, msgspec"  # what no start can do without
@@ -57,9 +57,11 @@ def _arguments() -> argparse.Namespace:
         "--save", action="store_true", help=f"write into the project: {RESULTS.name}, the chart, the pages"
     )
     options = parser.parse_args()
-    if options.save and (options.only or options.quick or options.repeat or options.command or not options.fast):
+    partial = options.only or options.quick or options.repeat or options.command or not options.fast
+    if options.save and (partial or options.alone or options.halting):
         parser.error(
-            "--save writes a complete run: not with --only, --quick, --repeat or --command, nor without --fast"
+            "--save writes a complete run: not with --only, --quick, --repeat, --command, --alone or --halting, "
+            "nor without --fast"
         )
     return options
 
@@ -79,7 +81,7 @@ def _contenders(run: Run, options: argparse.Namespace) -> dict[str, list[str]]:
 
 def _measure(run: Run, options: argparse.Namespace, failures: list[str]) -> dict[str, list[Metrics]]:
     results: dict[str, list[Metrics]] = {}
-    repeat = options.repeat or (min(run.repeat, 2) if options.quick else run.repeat)
+    repeat = options.repeat or (run.quick_repeat if options.quick else run.repeat)
     for _ in range(repeat):
         for contender, command in _contenders(run, options).items():
             workload = "exit" if contender == "imports" else run.workload
@@ -123,23 +125,28 @@ def main() -> int:
     failures: list[str] = []
     began = time.monotonic()
     with nullcontext(enter_result=False) if options.halting else awake_cores() as awake:
+        if options.save and not awake:
+            print(f"{HALTING}: the figures go to .cache/bench, the documentation stays", file=sys.stderr)
         for run in RUNS:
             if run.name in names:
                 samples[run.name] = _measure(run, options, failures)
                 print(f"{time.monotonic() - began:5.0f} s  {run.name}", file=sys.stderr, flush=True)
-    facts = machine(awake=awake, reference=VERSION)
     rows = figures(samples)
+    if failures:
+        print(markdown(rows), *(f"failed: {failure}" for failure in failures), "nothing is written", sep="\n")
+        return 1
+    facts = machine(awake=awake, reference=VERSION)
     report = {"command": _command(options), "machine": facts, "rows": as_json(rows), "samples": samples}
     text = account(_command(options), facts, rows)
     print(text)
-    if failures:
-        print("\n".join(f"failed: {failure}" for failure in failures) + "\nnothing is written")
-        return 1
-    if options.save:
-        readme = summary(rows)
+    if options.save and awake:
+        texts = {
+            PAGE: inserted(PAGE, "ratios", f"{PICTURE}\n\n{text}"),
+            README: inserted(README, "speed", summary(rows)),
+        }
         _write(report, rows, RESULTS, CHART)
-        insert(PAGE, "ratios", f"{PICTURE}\n\n{text}")
-        insert(README, "speed", readme)
+        for page, renewed in texts.items():
+            page.write_text(renewed)
     else:
         _write(report, rows, LAST, LAST_CHART)
     return 1 if options.check and any(row.short for row in rows) else 0

@@ -4,8 +4,8 @@
    checks, no log, no bounds, and a write waits for the child. It shows what a machine leaves to be won, and is of no other use.
 
    It is no limit where less can be done. It reads a child as soon as there is something to read, and each read(2) is a line and a
-   write(2): a server that comes later, when several small writes have gathered in the pipe, has fewer of all three, and passes it in
-   `lines`. There a chunk holds about ten writes here, and fifty with execserver. */
+   write(2): a server that comes later, when several small writes have gathered in the pipe, has fewer of all three, and reaches or passes
+   it in `lines`. There a chunk holds about ten writes here, and fifty with execserver. */
 #define _GNU_SOURCE
 #include "base64.h"
 

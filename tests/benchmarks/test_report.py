@@ -61,6 +61,11 @@ def test_start_is_judged_by_the_imports_that_nobody_can_do_without() -> None:
     assert (row.ratio, row.short) == (10 / 139, False)
 
 
+def test_without_the_imports_a_start_is_not_judged() -> None:
+    (row,) = figures({"start": {"reference": [{"ms": 10.0}], "ours": [{"ms": 139.0}]}})
+    assert (row.to_reach, row.short) == ("", False)
+
+
 def test_a_failed_reference_leaves_a_row_without_a_ratio() -> None:
     (row,) = figures({"round trip": {"ours": [{"us": 30.0}]}})
     assert (row.ratio, row.short) == (None, False)

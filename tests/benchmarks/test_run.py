@@ -1,15 +1,16 @@
 """What a run writes where, and what is refused; nothing is measured."""
 
 import json
-import shutil
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from benchmarks import page, run
-from benchmarks.driver import Failed, Metrics
+from benchmarks.driver import ROOT, Failed, Metrics
 from benchmarks.report import Figures
 from benchmarks.table import ROWS, RUNS
 
@@ -29,6 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(run, "measure", measure)
     monkeypatch.setattr(run, "draw", draw)
+    monkeypatch.setattr(run, "awake_cores", lambda: nullcontext(enter_result=True))
     monkeypatch.setattr(run, "reference_command", lambda: ["reference"])
     monkeypatch.setattr(run, "ROOT", tmp_path)
     for name, file in {
@@ -77,6 +79,23 @@ def test_any_other_run_leaves_its_own_files(folder: Path, monkeypatch: pytest.Mo
     assert (folder / "ratios.md").read_text() == PAGE.format("ratios")
 
 
+def test_figures_of_halting_cores_leave_the_documentation_as_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "awake_cores", lambda: nullcontext(enter_result=False))
+    assert bench(monkeypatch, "--save") == 0
+    assert files(folder) == {"last.json", "last.svg", "ratios.md", "speed.md"}
+    said = capsys.readouterr()
+    assert said.err.startswith("idle cores halt, and only root can keep them awake: the figures go to")
+    assert "idle cores halting." in said.out
+
+
+def test_idle_cores_may_halt_when_that_is_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bench(monkeypatch, "--halting", "--only", "idle") == 0
+    report = json.loads((folder / "last.json").read_text())
+    assert (report["command"], report["machine"]["idle_cores"]) == ('make bench HALTING=1 ONLY="idle"', "halting")
+
+
 def test_with_check_a_row_that_is_short_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bench(monkeypatch, "--only", "spawn", "--check") == 1
     assert bench(monkeypatch, "--only", "bare", "--check") == 0  # has no mark
@@ -90,7 +109,9 @@ def test_a_failed_measurement_writes_nothing(
 
     monkeypatch.setattr(run, "measure", fail)
     assert bench(monkeypatch, "--save") == 1
-    assert "failed: ours: echo: a byte is lost" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "failed: ours: echo: a byte is lost" in said
+    assert "No row is short" not in said
     assert files(folder) == {"ratios.md", "speed.md"}
 
 
@@ -102,6 +123,8 @@ def test_a_failed_measurement_writes_nothing(
         (["--save", "--only", "spawn"], "--save writes a complete run"),
         (["--save", "--repeat", "1"], "--save writes a complete run"),
         (["--save", "--command", "cat"], "--save writes a complete run"),
+        (["--save", "--alone"], "--save writes a complete run"),
+        (["--save", "--halting"], "--save writes a complete run"),
         (["--save", "--fast", ""], "--save writes a complete run"),
     ],
 )
@@ -118,9 +141,16 @@ def test_what_cannot_be_is_refused(
     assert files(folder) == {"ratios.md", "speed.md"}
 
 
-def test_a_page_without_a_place_for_it_is_left_as_it_is(folder: Path) -> None:
+def test_a_page_without_a_place_is_told_by_its_name(folder: Path) -> None:
     with pytest.raises(SystemExit, match=r"ratios\.md has no place for growth"):
-        page.insert(folder / "ratios.md", "growth", "text")
+        page.inserted(folder / "ratios.md", "growth", "text")
+
+
+def test_nothing_is_renewed_where_one_page_has_no_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "speed.md").write_text("no comments")
+    with pytest.raises(SystemExit, match=r"speed\.md has no place for speed"):
+        bench(monkeypatch, "--save")
+    assert files(folder) == {"ratios.md", "speed.md"}
     assert (folder / "ratios.md").read_text() == PAGE.format("ratios")
 
 
@@ -128,7 +158,7 @@ def test_a_page_without_a_place_for_it_is_left_as_it_is(folder: Path) -> None:
     ("goal", "saves"),
     [
         (["bench"], True),
-        (["bench", "ALONE=1"], True),
+        (["bench", "ALONE=1"], False),
         (["bench", "QUICK=1"], False),
         (["bench", "ONLY=echo"], False),
         (["bench", "HALTING=1"], False),
@@ -137,8 +167,6 @@ def test_a_page_without_a_place_for_it_is_left_as_it_is(folder: Path) -> None:
     ],
 )
 def test_make_lets_only_a_complete_run_renew_the_documentation(goal: list[str], saves: bool) -> None:
-    make = shutil.which("make")
-    assert make is not None
-    root = Path(__file__).parents[2]
-    done = subprocess.run([make, "-n", *goal], cwd=root, capture_output=True, text=True, check=True)
+    alone = {"PATH": os.environ["PATH"]}  # or what this was called with would be passed on
+    done = subprocess.run(["make", "-n", *goal], cwd=ROOT, env=alone, capture_output=True, text=True, check=True)
     assert ("--save" in done.stdout) == saves
