@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=[table.__name__.removeprefix("_") for table in TABLES])
     options = parser.parse_args()
     if options.save and (options.only or options.command or not options.full):
-        parser.error("--save writes all tables of a run with --full: not with --only or --command")
+        parser.error("--save writes all tables of a full run: only with --full, and not with --only or --command")
     return options
 
 
